@@ -1,1 +1,3 @@
-//! Gateway.
+//! The gateway: verifies envelopes, decides, audits and forwards plain MCP to unmodified tool servers.
+
+pub mod config;

@@ -6,6 +6,7 @@ mod deny;
 mod domain;
 mod path;
 mod pattern;
+mod rate;
 
 pub use command::CommandEntry;
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
@@ -13,3 +14,4 @@ pub use deny::DenyEntry;
 pub use domain::DomainPattern;
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
+pub use rate::{RateAnswer, RateKey, RateStore};

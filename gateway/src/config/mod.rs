@@ -1,0 +1,5 @@
+//! The gateway's configuration as typed values.
+
+mod upstream;
+
+pub use upstream::{FilesystemConfig, HttpConfig, StdioConfig, TransportConfig, UpstreamConfig};
