@@ -1,5 +1,12 @@
 //! The Secure Model Context Protocol, `smcp/v1` and its `seal/v1` dialect.
 
 mod dialect;
+mod envelope;
+mod message;
+pub mod token;
+mod verify;
 
 pub use dialect::Dialect;
+pub use envelope::{EnvelopeRules, WireEnvelope};
+pub use message::{CanonicalMessage, PayloadRule};
+pub use verify::{VerifyRules, verify_envelope};
