@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Dialect;
+use super::call::Call;
 use super::message::{PayloadRule, check_payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{self, Document, Kind, Limits, Value};
@@ -85,6 +86,11 @@ impl<'a> WireEnvelope<'a> {
     /// The payload. Only an authorised or admitted call shows it to the outside.
     pub(crate) fn payload(&self) -> Value<'_> {
         self.document.root().get("payload").unwrap_or_else(|| self.document.root())
+    }
+
+    /// The JSON-RPC message inside the payload.
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call::new(self.payload())
     }
 
     /// Step 2: whole seconds between `now` and the timestamp, at most `window_seconds` either way.

@@ -2,7 +2,7 @@
 
 use super::{MAXIMUM_LIFETIME_SECONDS, refuse};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, Kind, Value};
+use crate::json::{self, Kind, ObjectWriter, Value};
 use crate::keys::PublicKey;
 use crate::smcp::Dialect;
 use crate::time::UnixTime;
@@ -95,70 +95,32 @@ impl Claims {
 
     /// Writes the claims as JSON, members in code point order; `with_ctx` adds `ctx` beside `scp`.
     pub(super) fn to_json(&self, with_ctx: bool) -> Vec<u8> {
-        let mut writer = Writer(vec![b'{']);
-        match self.audience.as_slice() {
-            [] => {}
-            [one] => writer.text("aud", one),
-            several => writer.list("aud", several),
-        }
+        let mut object = match self.audience.as_slice() {
+            [] => ObjectWriter::new(),
+            [one] => ObjectWriter::new().text("aud", one),
+            several => ObjectWriter::new().list("aud", several.iter().map(String::as_str)),
+        };
         if let Some(key) = &self.key {
-            writer.raw("cnf", &format!(r#"{{"jwk":{{"crv":"Ed25519","kty":"OKP","x":"{}"}}}}"#, key.to_base64url()));
+            let jwk = ObjectWriter::new().text("crv", "Ed25519").text("kty", "OKP").text("x", &key.to_base64url());
+            object = object.raw("cnf", &ObjectWriter::new().raw("jwk", &jwk.finish()).finish());
         }
-        if with_ctx {
-            writer.text("ctx", &self.scope);
-        }
-        writer.optional("exec_id", self.execution_id.as_deref());
-        writer.raw("exp", &self.expires_at.to_string());
-        writer.raw("iat", &self.issued_at.to_string());
-        writer.optional("iss", self.issuer.as_deref());
-        writer.optional("jti", self.session_id.as_deref());
+        object = object
+            .optional_text("ctx", with_ctx.then_some(self.scope.as_str()))
+            .optional_text("exec_id", self.execution_id.as_deref())
+            .integer("exp", self.expires_at)
+            .integer("iat", self.issued_at)
+            .optional_text("iss", self.issuer.as_deref())
+            .optional_text("jti", self.session_id.as_deref());
         if let Some(not_before) = self.not_before {
-            writer.raw("nbf", &not_before.to_string());
+            object = object.integer("nbf", not_before);
         }
-        writer.optional("protocol", self.dialect.map(Dialect::protocol));
-        writer.text("scp", &self.scope);
-        writer.text("sub", &self.agent_id);
-        writer.optional("tenant_id", self.tenant_id.as_deref());
-        writer.text("wid", &self.workload_id);
-        writer.0.push(b'}');
-        writer.0
-    }
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        json::write_string(name, &mut self.0);
-        self.0.push(b':');
-    }
-
-    fn raw(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.0.extend_from_slice(value.as_bytes());
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        json::write_string(value, &mut self.0);
-    }
-
-    fn optional(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(name, value);
-        }
-    }
-
-    fn list(&mut self, name: &str, values: &[String]) {
-        self.name(name);
-        for (index, value) in values.iter().enumerate() {
-            self.0.push(if index == 0 { b'[' } else { b',' });
-            json::write_string(value, &mut self.0);
-        }
-        self.0.push(b']');
+        object
+            .optional_text("protocol", self.dialect.map(Dialect::protocol))
+            .text("scp", &self.scope)
+            .text("sub", &self.agent_id)
+            .optional_text("tenant_id", self.tenant_id.as_deref())
+            .text("wid", &self.workload_id)
+            .finish()
     }
 }
 
