@@ -1,17 +1,30 @@
 //! The capability policy: deny list, capabilities with constraints, default deny (section 7).
 
 mod command;
+mod constraint;
 mod context;
+mod decide;
+mod decision;
 mod deny;
 mod domain;
+mod explain;
+mod extract;
+mod fold;
+mod method;
+mod names;
 mod path;
 mod pattern;
+mod quote;
 mod rate;
 
 pub use command::CommandEntry;
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
+pub use decide::{ToolCall, decide, lists_tool};
+pub use decision::{Decision, DeniedBy, TraceRule, TraceStep, Verdict};
 pub use deny::DenyEntry;
 pub use domain::DomainPattern;
+pub use explain::explain;
+pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
