@@ -1,5 +1,11 @@
 //! Every shared policy vector, run through the public interface.
-#![expect(clippy::disallowed_types, reason = "vectors are data of the tests; the arguments go through `json::scan`")]
+#![expect(
+    clippy::as_conversions,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "vectors are data of the tests; what is decided on goes through `json::scan`"
+)]
 
 use std::collections::BTreeMap;
 

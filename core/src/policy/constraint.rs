@@ -9,7 +9,7 @@ use super::domain::Host;
 use super::extract::{DomainArgument, PathArgument, each_command, each_domain, each_path};
 use super::names::Names;
 use super::path::{PathFault, check_path};
-use super::quote::{Quoted, allowed, public_part};
+use super::quote::{Quoted, allowed};
 use crate::error::{Error, ErrorKind};
 use crate::json::Value;
 
@@ -163,7 +163,7 @@ impl Fault<'_> {
             ),
             Self::Domain(text, why) => Error::new(
                 ErrorKind::PolicyViolationDomainNotAllowed,
-                format!("URL or host {} is refused: {why}; {}", Quoted(&public_part(text)), domains()),
+                format!("{} {why}; {}", Host::show(text), domains()),
             ),
             Self::NoDomain => Error::new(
                 ErrorKind::PolicyViolationDomainNotAllowed,

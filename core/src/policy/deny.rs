@@ -13,7 +13,7 @@ use super::fold::fold;
 use super::names::Names;
 use super::path::{PathPattern, PathText, Place, components};
 use super::pattern::{ToolPattern, glob_matches};
-use super::quote::{Quoted, public_part};
+use super::quote::Quoted;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A tool pattern, or a tool pattern with an argument pattern.
@@ -41,8 +41,8 @@ impl DenyEntry {
     /// Parses the text of an entry.
     ///
     /// # Errors
-    /// `CONFIG_INVALID` when the tool or argument part is empty, the tool part could never match, or a path part is not a path
-    /// entry.
+    /// `CONFIG_INVALID` when the tool or argument part is empty, the tool part could never match, a part that begins with `/`
+    /// is not a path entry, or another part is a URL or cannot be split into words.
     pub fn parse(text: &str) -> Result<Self> {
         let Some((tool, argument)) = text.split_once(':') else {
             return Ok(Self { text: text.to_owned(), whole: ToolPattern::parse(text)?, argument: None });
@@ -50,6 +50,10 @@ impl DenyEntry {
         if tool.is_empty() || argument.trim().is_empty() {
             let part = if tool.is_empty() { "tool" } else { "argument" };
             let message = format!("deny entry {} has no {part} part", Quoted(text));
+            return Err(Error::new(ErrorKind::ConfigInvalid, message));
+        }
+        if argument.contains("://") {
+            let message = format!("deny entry {} has a URL in it, which never matches; write the host", Quoted(text));
             return Err(Error::new(ErrorKind::ConfigInvalid, message));
         }
         let folded = fold(argument);
@@ -87,7 +91,7 @@ impl DenyEntry {
         match argument {
             ArgumentPattern::Path(pattern) => {
                 let path = seen.paths.iter().find(|path| path.is_denied(pattern, &seen.bases))?;
-                Some(Denial::Argument(&path.given))
+                Some(Denial::Path(&path.given))
             }
             ArgumentPattern::Text { command, host, glob } => {
                 let denied_command = seen.commands.iter().find(|(_, line)| match line {
@@ -95,8 +99,10 @@ impl DenyEntry {
                     None => true,
                 });
                 let denied_host = || seen.hosts.iter().find(|seen| seen.is_denied(host.as_ref(), glob));
-                let given = denied_command.map(|(given, _)| given).or_else(|| denied_host().map(|host| &host.given))?;
-                Some(Denial::Argument(given))
+                match denied_command {
+                    Some((given, _)) => Some(Denial::Command(given)),
+                    None => denied_host().map(|host| Denial::Host(&host.given)),
+                }
             }
         }
     }
@@ -107,15 +113,22 @@ impl DenyEntry {
 pub(super) enum Denial<'s> {
     /// The tool, whatever its arguments.
     Tool,
-    /// This argument.
-    Argument(&'s str),
+    /// This path argument.
+    Path(&'s str),
+    /// The command that begins so.
+    Command(&'s str),
+    /// This URL or host.
+    Host(&'s str),
 }
 
 impl fmt::Display for Denial<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tool => formatter.write_str("the tool"),
-            Self::Argument(text) => write!(formatter, "argument {}", Quoted(text)),
+            Self::Path(text) => write!(formatter, "path {}", Quoted(text)),
+            Self::Command(word) => write!(formatter, "command {}", Quoted(word)),
+            // Shown without what may be secret in a URL.
+            Self::Host(text) => write!(formatter, "host {}", Host::show(text)),
         }
     }
 }
@@ -253,7 +266,7 @@ impl SeenHost {
             }
             Err(_) => foreign_authority(&text).map_or(SeenHostForm::Unreadable, SeenHostForm::Foreign),
         };
-        Self { given: public_part(&text), host }
+        Self { given: text.into_owned(), host }
     }
 
     fn is_denied(&self, pattern: Option<&DomainPattern>, glob: &str) -> bool {

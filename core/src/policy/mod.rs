@@ -17,12 +17,12 @@ mod pattern;
 mod quote;
 mod rate;
 
-pub use command::CommandEntry;
+pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
 pub use decide::{ToolCall, decide, lists_tool};
 pub use decision::{Decision, DeniedBy, TraceRule, TraceStep, Verdict};
 pub use deny::DenyEntry;
-pub use domain::DomainPattern;
+pub use domain::{DomainPattern, Host};
 pub use explain::explain;
 pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};

@@ -49,19 +49,6 @@ pub(super) fn allowed<'t>(entries: impl ExactSizeIterator<Item = &'t str>) -> St
     text
 }
 
-/// What of a URL may be shown: user, password, query and fragment may be secret.
-pub(super) fn public_part(url: &str) -> String {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    match shown.rsplit_once('@') {
-        Some((before, behind)) => {
-            let scheme = before.split_once("//").map_or("", |(scheme, _)| scheme);
-            let slashes = if scheme.is_empty() { "" } else { "//" };
-            format!("{scheme}{slashes}…@{behind}")
-        }
-        None => shown.to_owned(),
-    }
-}
-
 /// Characters that white space, control or format rules would hide from a reader, or that reorder the line.
 pub(super) fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -82,13 +69,6 @@ mod tests {
         assert_eq!(long.chars().count(), LONGEST + 3);
         assert!(long.ends_with("…`"));
         assert!(Quoted(&"\u{e0001}".repeat(5000)).to_string().len() < 1200);
-    }
-
-    #[test]
-    fn shows_no_secrets_of_a_url() {
-        assert_eq!(public_part("https://u:pw@e.test/a?token=x#y"), "https://…@e.test/a");
-        assert_eq!(public_part("u:pw@e.test"), "…@e.test");
-        assert_eq!(public_part("https://e.test/a"), "https://e.test/a");
     }
 
     #[test]

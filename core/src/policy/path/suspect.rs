@@ -22,7 +22,7 @@ pub(in crate::policy) fn suspect_path(text: &str) -> Option<&str> {
     }
     let mut decoded: Option<String> = None;
     for _ in 0..MOST_ROUNDS {
-        let Some(round) = decode(decoded.as_deref().unwrap_or(text)) else { return None };
+        let round = decode(decoded.as_deref().unwrap_or(text))?;
         if has_overlong_form(&round.bytes) {
             return Some(text);
         }
