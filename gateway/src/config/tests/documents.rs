@@ -102,7 +102,7 @@ fn collect(node: &Node, path: &str, paths: &mut BTreeSet<String>) {
 #[test]
 fn the_example_loads() {
     let config = Config::load(&repository().join("examples/gateway.yaml")).unwrap();
-    let names: Vec<_> = config.contexts.iter().map(|context| context.name.clone()).collect();
+    let names: Vec<_> = config.contexts.iter().map(|context| context.name.to_string()).collect();
     assert_eq!(names, ["code-assistant", "read-only-files", "research"]);
     assert!(config.grants.allow("docs-7", "read-only-files") && !config.grants.allow("docs-7", "research"));
     assert!(matches!(config.attestation.verifier, VerifierConfig::AllowAll));
