@@ -81,6 +81,13 @@ impl Error {
         if self.0.details.too_large { Some(413) } else { self.0.kind.http_status() }
     }
 
+    /// Replaces the details.
+    #[must_use]
+    pub fn with_details(mut self, details: Details) -> Self {
+        self.0.details = details;
+        self
+    }
+
     /// Says whether the tool ran.
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {

@@ -189,6 +189,12 @@ impl<'d> Value<'d> {
         matches!(node.kind, Kind::Object | Kind::Array) && widen(node.next) == self.index.saturating_add(1)
     }
 
+    /// Whether sorting names by UTF-16 unit may give another text than sorting by code point.
+    #[must_use]
+    pub fn orders_differ(self) -> bool {
+        self.has(ORDERS_DIFFER)
+    }
+
     pub(super) fn at(self, index: usize) -> Self {
         Self { index, ..self }
     }
