@@ -7,6 +7,7 @@ mod domain;
 mod path;
 mod pattern;
 mod rate;
+mod rate_window;
 
 pub use command::CommandEntry;
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
@@ -15,3 +16,4 @@ pub use domain::DomainPattern;
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
+pub use rate_window::MemoryRateStore;
