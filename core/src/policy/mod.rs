@@ -19,6 +19,7 @@ mod pattern;
 mod quote;
 mod rate;
 mod set;
+mod rate_window;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
@@ -33,3 +34,4 @@ pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
 pub use set::{ContextSet, load_contexts};
+pub use rate_window::MemoryRateStore;
