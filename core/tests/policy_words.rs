@@ -1,4 +1,11 @@
 //! Commands and hosts of the policy: the shared vectors whose arguments are simple, and properties.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panicking"
+)]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
