@@ -18,8 +18,8 @@ mod path;
 mod pattern;
 mod quote;
 mod rate;
-mod set;
 mod rate_window;
+mod set;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
 pub use context::{ArgumentNames, Capability, ContextDigest, RateLimit, SecurityContext, SubcommandAllowlist};
@@ -33,5 +33,5 @@ pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
-pub use set::{ContextSet, load_contexts};
 pub use rate_window::MemoryRateStore;
+pub use set::{ContextSet, load_contexts};
