@@ -31,6 +31,9 @@ impl Host {
         {
             return Err(format!("has the scheme {}, which is not one of the web", Quoted(scheme)));
         }
+        if raw::has_empty_port(trimmed) {
+            return Err("has a `:` without a port behind it".to_owned());
+        }
         Self::read_url(&format!("https://{trimmed}"))
     }
 
@@ -228,6 +231,11 @@ mod tests {
             "view-source:https://a",
             "example.org:80x",
             "example.org:",
+            "b\u{fc}cher.example:",
+            "127.0.0.1:/",
+            "[::1]:",
+            "ht\u{ad}tp://127.0.0.1/",
+            "ht\u{200b}tps://example.org/",
             "example.org:/x",
             "example.org:80:90",
             "FILE:80:x",
