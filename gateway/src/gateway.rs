@@ -132,7 +132,7 @@ impl Gateway {
                 config.freshness_window,
                 Some(now),
             ),
-            rates: MemoryRateStore::new(config.rates.counters),
+            rates: MemoryRateStore::new(config.rates.counters, config.rates.counters),
             audit,
             upstreams,
             running: RunningCalls::default(),
