@@ -18,6 +18,8 @@ mod path;
 mod pattern;
 mod quote;
 mod rate;
+mod review;
+mod seen;
 mod set;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
@@ -32,4 +34,5 @@ pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
+pub use review::review;
 pub use set::{ContextSet, load_contexts};
