@@ -1,10 +1,4 @@
 //! Properties of the scanner and the canonical writer.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_types,
-    reason = "a test may fail by panicking and compares with serde_json"
-)]
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
