@@ -162,7 +162,13 @@ impl Attestor {
     ///
     /// # Errors
     /// The store's or the signer's error.
-    pub fn open(&self, session: Session, sessions: &dyn SessionStore, signer: &dyn TokenSigner, now: UnixTime) -> Result<Granted> {
+    pub fn open(
+        &self,
+        session: Session,
+        sessions: &dyn SessionStore,
+        signer: &dyn TokenSigner,
+        now: UnixTime,
+    ) -> Result<Granted> {
         let token = Zeroizing::new(issue_token(&self.claims(&session), signer, self.rules.compat_ctx_claim)?);
         sessions.open(session.clone(), now)?;
         Ok(Granted { token, session })
