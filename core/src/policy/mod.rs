@@ -18,6 +18,7 @@ mod path;
 mod pattern;
 mod quote;
 mod rate;
+mod rate_window;
 mod set;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
@@ -32,4 +33,5 @@ pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
+pub use rate_window::MemoryRateStore;
 pub use set::{ContextSet, load_contexts};

@@ -5,7 +5,7 @@ mod call;
 mod dialect;
 mod envelope;
 mod message;
-// pub mod receive;
+pub mod receive;
 pub mod reply;
 pub mod send;
 pub mod token;

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{AttestationRequest, AttemptLimits};
+use super::{AttemptLimits, AttestationRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{PublicKey, encode_base64url};
 use crate::session::{Session, SessionState, SessionStore};
@@ -127,18 +127,30 @@ impl Attestor {
         now: UnixTime,
     ) -> Result<Granted> {
         if workload.registered_key.is_some_and(|key| key != request.key) {
-            return Err(Error::new(ErrorKind::KeypairMismatch, "the public key is not the one registered for the workload"));
+            return Err(Error::new(
+                ErrorKind::KeypairMismatch,
+                "the public key is not the one registered for the workload",
+            ));
         }
         if sessions.blocked(&request.workload_id, &request.key, now)? {
-            return Err(Error::new(ErrorKind::WorkloadVerificationFailed, "the workload or its key is blocked after a revocation"));
+            return Err(Error::new(
+                ErrorKind::WorkloadVerificationFailed,
+                "the workload or its key is blocked after a revocation",
+            ));
         }
         let owner = sessions.live_key_owner(&request.key, now)?;
         if owner.is_some_and(|owner| owner != request.workload_id) {
-            return Err(Error::new(ErrorKind::KeypairMismatch, "the public key is bound to a live session of another workload"));
+            return Err(Error::new(
+                ErrorKind::KeypairMismatch,
+                "the public key is bound to a live session of another workload",
+            ));
         }
         if !granted {
             let scope: String = request.scope.escape_debug().take(128).collect();
-            return Err(Error::new(ErrorKind::ScopeNotFound, format!("the context `{scope}` does not exist or is not granted to the workload")));
+            return Err(Error::new(
+                ErrorKind::ScopeNotFound,
+                format!("the context `{scope}` does not exist or is not granted to the workload"),
+            ));
         }
         self.successes.check(&request.workload_id, now)?;
         let session = self.session(request, workload, random, now);
