@@ -72,7 +72,7 @@ async fn handle(gateway: &Gateway, body: Bytes, source: IpAddr, id: &RequestId) 
             *response.status_mut() = StatusCode::ACCEPTED;
             response
         }
-        Ok(Reply::Response(response)) => json_response(StatusCode::OK, response),
+        Ok(Reply::Response { text, .. }) => json_response(StatusCode::OK, text),
         Err(error) => refused(&error, call.id()),
     }
 }
@@ -110,7 +110,7 @@ async fn answer(
             Some(decision)
         }
     };
-    gateway.audit.append(events::authorized_facts(facts, call, &id.0, source), now).await?;
+    gateway.audit.append(events::authorized_facts(facts, call, gateway.audit.redaction_key(), &id.0, source, now)).await?;
     let lists = |tool: &str| lists_tool(context, None, tool);
     let dispatch = Dispatch {
         call: *call,
@@ -123,15 +123,15 @@ async fn answer(
     };
     let started = std::time::Instant::now();
     let reply = dispatch.run(gateway).await;
-    let outcome = events::completed_facts(facts, &reply, started.elapsed(), &id.0);
-    if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
+    let outcome = events::completed_facts(facts, &reply, started.elapsed(), &id.0, clock::now());
+    if let Err(error) = gateway.audit.append(outcome).await {
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
     }
     reply
 }
 
 async fn refuse(gateway: &Gateway, facts: &CallFacts, error: Error, source: IpAddr, id: &RequestId, now: UnixTime) -> Result<Reply> {
-    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source), now).await {
+    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source, now)).await {
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }
     Err(error)
