@@ -7,6 +7,7 @@ pub mod error;
 pub mod json;
 pub mod keys;
 pub mod policy;
+pub mod settings;
 pub mod smcp;
 pub mod time;
 

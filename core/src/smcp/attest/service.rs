@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{AttestationRequest, AttemptLimits, Grants};
+use super::{AttestationRequest, AttemptLimits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{PublicKey, encode_base64url};
 use crate::session::{Session, SessionState, SessionStore};
@@ -109,7 +109,8 @@ impl Attestor {
         self.failures.count(source, now);
     }
 
-    /// The checks behind the workload verifier, then token and session. `random` is fresh from the operating system.
+    /// The checks behind the workload verifier, then token and session. `granted` says whether the context exists and is
+    /// granted to the workload; `random` is fresh from the operating system.
     ///
     /// # Errors
     /// `KEYPAIR_MISMATCH`, `WORKLOAD_VERIFICATION_FAILED` (blocked), `SCOPE_NOT_FOUND`,
@@ -119,8 +120,7 @@ impl Attestor {
         &self,
         request: &AttestationRequest,
         workload: &Workload,
-        grants: &Grants,
-        context_exists: bool,
+        granted: bool,
         sessions: &dyn SessionStore,
         signer: &dyn TokenSigner,
         random: &[u8; 32],
@@ -136,7 +136,7 @@ impl Attestor {
         if owner.is_some_and(|owner| owner != request.workload_id) {
             return Err(Error::new(ErrorKind::KeypairMismatch, "the public key is bound to a live session of another workload"));
         }
-        if !context_exists || !grants.allows(&request.workload_id, &request.scope) {
+        if !granted {
             let scope: String = request.scope.escape_debug().take(128).collect();
             return Err(Error::new(ErrorKind::ScopeNotFound, format!("the context `{scope}` does not exist or is not granted to the workload")));
         }

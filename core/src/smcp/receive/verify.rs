@@ -156,7 +156,9 @@ impl VerifiedEnvelope<'_> {
         }
     }
 
-    pub(super) fn refuse(&self, error: Error) -> Refusal {
+    /// Turns an error of a store into a refusal that carries what is known.
+    #[must_use]
+    pub fn refuse(&self, error: Error) -> Refusal {
         Refusal::new(error, self.facts())
     }
 }

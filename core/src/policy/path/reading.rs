@@ -1,0 +1,431 @@
+//! The readings of a path argument: as given and percent-decoded, with `\` as a character and as a separator
+//! (section 7, "Paths").
+//!
+//! Nobody knows how a tool reads a path, so every reading must be harmless. Whatever climbs in any reading is refused
+//! before anything is compared.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::super::quote::is_hidden;
+use super::decoding::decode;
+
+/// Rounds of percent-decoding after which a text is refused instead of decoded on.
+const MOST_ROUNDS: usize = 8;
+
+/// Why a path argument is refused, whatever is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum PathFault {
+    /// It climbs, or hides that it does.
+    Traversal(&'static str),
+    /// It is not under an allowed path, or cannot be read.
+    NotAllowed(&'static str),
+}
+
+/// A path argument of which no reading climbs.
+#[derive(Debug)]
+pub(in crate::policy) struct PathText<'t> {
+    given: &'t str,
+    /// Every round of decoding that changed something; the last one is the full decoding.
+    decoded: Vec<String>,
+    from_uri: bool,
+}
+
+/// One way to read a path argument.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Reading<'t> {
+    /// The text of this reading.
+    pub(in crate::policy) text: &'t str,
+    /// Whether `\` separates components.
+    pub(in crate::policy) backslash: bool,
+    from_uri: bool,
+}
+
+/// Where a reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Place {
+    /// At the root.
+    Absolute,
+    /// Under whatever the tool or `base_path` says.
+    Relative,
+    /// At a place no pattern can name.
+    Elsewhere(&'static str),
+}
+
+impl<'t> PathText<'t> {
+    /// Reads a path argument or `file:` URI in every way.
+    ///
+    /// # Errors
+    /// Why the text is refused, whatever is allowed.
+    pub(in crate::policy) fn read(text: &'t str) -> Result<Self, PathFault> {
+        if text.is_empty() {
+            return Err(PathFault::NotAllowed("is empty"));
+        }
+        refuse_climbing(text)?;
+        let (given, from_uri) = match uri_path(text)? {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        refuse_nul(given)?;
+        let mut decoded: Vec<String> = Vec::new();
+        while let Some(round) = decode(decoded.last().map_or(given, String::as_str)) {
+            if decoded.len() >= MOST_ROUNDS {
+                return Err(PathFault::Traversal("is percent-encoded over and over"));
+            }
+            if round.structural && !decoded.is_empty() {
+                return Err(PathFault::Traversal("hides a dot, separator or NUL by encoding it more than once"));
+            }
+            let Ok(text) = String::from_utf8(round.bytes) else {
+                return Err(PathFault::NotAllowed("is not UTF-8 when percent-decoded"));
+            };
+            refuse_climbing(&text)?;
+            refuse_nul(&text)?;
+            if begins_with_scheme(&text, "file") {
+                return Err(PathFault::NotAllowed("is a `file:` URI when percent-decoded"));
+            }
+            decoded.push(text);
+        }
+        Ok(Self { given, decoded, from_uri })
+    }
+
+    /// Every reading, all of which must pass.
+    pub(in crate::policy) fn readings(&self) -> impl Iterator<Item = Reading<'_>> {
+        std::iter::once(self.given).chain(self.decoded.iter().map(String::as_str)).flat_map(|text| {
+            let reading = Reading { text, backslash: false, from_uri: self.from_uri };
+            let separated = text.contains('\\').then_some(Reading { backslash: true, ..reading });
+            std::iter::once(reading).chain(separated)
+        })
+    }
+}
+
+impl<'t> Reading<'t> {
+    /// The components, with `.` and inner `//` folded.
+    pub(in crate::policy) fn components(self) -> impl Iterator<Item = &'t str> + Clone {
+        self.text
+            .split(move |character| character == '/' || (self.backslash && character == '\\'))
+            .filter(|component| !component.is_empty() && *component != ".")
+    }
+
+    /// Where the path begins.
+    pub(in crate::policy) fn place(self) -> Place {
+        let separates = |character: &char| *character == '/' || (self.backslash && *character == '\\');
+        let mut characters = self.text.chars();
+        if characters.next().as_ref().is_some_and(separates) {
+            if characters.next().as_ref().is_some_and(separates) {
+                return Place::Elsewhere("begins like a network or device path");
+            }
+            if self.backslash && self.text.starts_with("\\??\\") {
+                return Place::Elsewhere("begins like a device path");
+            }
+            let behind = self.text.get(1..).unwrap_or_default();
+            if self.from_uri && (begins_with_drive(behind) || begins_with_drive(&behind.replacen('|', ":", 1))) {
+                return Place::Elsewhere("begins with a drive");
+            }
+            return Place::Absolute;
+        }
+        // A tool may trim what it gets, or normalise it.
+        let trimmed = self.text.trim_start_matches(is_blank);
+        let elsewhere = |text: &str| text.starts_with(separates_or_home(self.backslash)) || begins_with_drive(text);
+        if elsewhere(trimmed) || elsewhere(&trimmed.chars().take(2).nfkc().collect::<String>()) {
+            return Place::Elsewhere("begins with a drive, a home directory or blanks before a root");
+        }
+        Place::Relative
+    }
+}
+
+/// The path of a `file:` URI; `None` for any other text.
+fn uri_path(text: &str) -> Result<Option<&str>, PathFault> {
+    if !begins_with_scheme(text, "file") {
+        return Ok(None);
+    }
+    let refuse = |why| Err(PathFault::NotAllowed(why));
+    let Some((_, rest)) = text.split_at_checked(5).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("file:")) else {
+        return refuse("is a `file:` URI only after repair");
+    };
+    refuse_climbing(rest)?;
+    if rest.contains(['?', '#']) {
+        return refuse("is a `file:` URI with a query or fragment");
+    }
+    if rest.contains(char::is_control) {
+        return refuse("is a `file:` URI with control characters");
+    }
+    let Some(behind) = rest.strip_prefix("//") else {
+        return if rest.starts_with('/') { Ok(Some(rest)) } else { refuse("is a `file:` URI without a root") };
+    };
+    let (host, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
+        return refuse("is a `file:` URI with a host");
+    }
+    if path.is_empty() { refuse("is a `file:` URI without a path") } else { Ok(Some(path)) }
+}
+
+/// Whether a URL parser would find `scheme:` at the beginning, which skips blanks before it and tabs and line ends in it.
+pub(in crate::policy) fn begins_with_scheme(text: &str, scheme: &str) -> bool {
+    let mut characters =
+        text.trim_start_matches(is_blank).chars().filter(|character| !matches!(character, '\t' | '\n' | '\r'));
+    scheme.chars().all(|wanted| characters.next().is_some_and(|character| character.eq_ignore_ascii_case(&wanted)))
+        && characters.next() == Some(':')
+}
+
+/// Characters a tool may trim or a reader cannot see.
+pub(in crate::policy) fn is_blank(character: char) -> bool {
+    character.is_whitespace() || is_hidden(character)
+}
+
+/// A letter and a colon.
+pub(super) fn begins_with_drive(text: &str) -> bool {
+    matches!(text.as_bytes().first_chunk::<2>(), Some([letter, b':']) if letter.is_ascii_alphabetic())
+}
+
+/// A root or a home directory.
+fn separates_or_home(backslash: bool) -> impl Fn(char) -> bool {
+    move |character| matches!(character, '/' | '~') || (backslash && character == '\\')
+}
+
+fn refuse_nul(text: &str) -> Result<(), PathFault> {
+    if text.contains('\0') { Err(PathFault::NotAllowed("contains NUL")) } else { Ok(()) }
+}
+
+/// Refuses a text with a `..` component as it stands, or in its NFKC form.
+fn refuse_climbing(text: &str) -> Result<(), PathFault> {
+    const CLIMBS: PathFault = PathFault::Traversal("has a `..` component");
+    if climbs(text.chars()) {
+        return Err(CLIMBS);
+    }
+    if text.is_ascii() {
+        return Ok(());
+    }
+    if climbs(text.nfkc()) {
+        return Err(CLIMBS);
+    }
+    let count = |characters: &mut dyn Iterator<Item = char>, wanted: &[char]| {
+        characters.filter(|character| wanted.contains(character)).count()
+    };
+    if count(&mut text.nfkc(), &['/', '\\']) > count(&mut text.chars(), &['/', '\\']) {
+        return Err(PathFault::Traversal("has a component that becomes two when normalised"));
+    }
+    let mut normal: String = text.nfkc().collect();
+    if normal.contains('%') {
+        // Escapes written with a full-width percent sign or digit.
+        for _ in 0..MOST_ROUNDS {
+            let Some(round) = decode(&normal) else { break };
+            normal = String::from_utf8_lossy(&round.bytes).nfkc().collect();
+            if climbs(normal.chars()) {
+                return Err(CLIMBS);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a component between `/` or `\` is `..`, also with blanks anywhere in it or path parameters (`..;x`) behind it.
+pub(in crate::policy) fn climbs(characters: impl Iterator<Item = char>) -> bool {
+    // `dots` of the component so far; `decided` once it can only be a name, or once its parameters began.
+    let (mut dots, mut is_name, mut decided) = (0_u8, false, false);
+    for character in characters {
+        match character {
+            '/' | '\\' => {
+                if dots == 2 && !is_name {
+                    return true;
+                }
+                (dots, is_name, decided) = (0, false, false);
+            }
+            _ if decided => {}
+            '.' => dots = dots.saturating_add(1),
+            ';' => decided = true,
+            blank if is_blank(blank) => {}
+            _ => (is_name, decided) = (true, true),
+        }
+    }
+    dots == 2 && !is_name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> PathFault {
+        match PathText::read(text) {
+            Err(fault) => fault,
+            Ok(readings) => panic!("{text:?} reads as {readings:?}"),
+        }
+    }
+
+    #[test]
+    fn finds_every_spelling_of_dot_dot() {
+        for text in [
+            "..",
+            "/..",
+            "../a",
+            "/a/../b",
+            "/a/..",
+            "\\..\\a",
+            "/a\\..",
+            "/a/.. /b",
+            "/a/..\t/b",
+            "/a/ ../b",
+            "/a/. ./b",
+            "/a/.\u{200b}./b",
+            "/a/..\u{feff}/b",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/.. ;/b",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/a/..%2fb",
+            "/a/..%5cb",
+            "/a/%2e%2e%5c",
+            "/a/%252e%252e/b",
+            "/a/..%252fb",
+            "/a/x%252fb",
+            "/a/%25252e/b",
+            "/a/%%32%65%%32%65/b",
+            "/a/%u002e%u002e/b",
+            "/a/\u{ff0e}\u{ff0e}/b",
+            "/a/\u{2025}/b",
+            "/a/\u{2024}\u{2024}/b",
+            "/a/\u{fe52}./b",
+            "/a/%EF%BC%8E%EF%BC%8E/b",
+            "/a/x\u{ff0f}b",
+            "/a/x\u{ff3c}b",
+            "/a/\u{2100}",
+            "/a\u{fe68}b",
+            "/a/\u{ff05}2e\u{ff05}2e/b",
+            "/a/%\u{ff12}e./b",
+            "file:///a/../b",
+            "file:///a/%2e%2e/b",
+            "FILE:///a\\..\\b",
+            "file:..",
+            "file:///a/.\t./b",
+            "/a/%2500",
+            "/a/..%3b/b",
+            "/a/\u{ff0e}\u{ff0e}\u{ff1b}/b",
+            "%2e%2e",
+            "/a/..%20/b",
+            "/a/..%09/b",
+            "/a/..\u{3000}/b",
+            "/a/..\u{a0}/b",
+        ] {
+            assert!(matches!(fault(text), PathFault::Traversal(_)), "{text:?} {:?}", fault(text));
+        }
+        let deep = format!("/a/%{}41", "25".repeat(40));
+        assert!(matches!(fault(&deep), PathFault::Traversal(_)));
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_read() {
+        for text in [
+            "",
+            "\0",
+            "/a\0b",
+            "/a%00b",
+            "/%ff",
+            "/%c0%ae%c0%ae/b",
+            "/%c0%af",
+            "/%e0%80%ae",
+            "/%ed%a0%80",
+            "file:",
+            "file:a",
+            "file:a/b",
+            "file://",
+            "file://localhost",
+            "file://server/a",
+            "file://localhost:80/a",
+            "file://u@localhost/a",
+            "file://127.0.0.1/a",
+            "file://%6cocalhost/a",
+            "file://localhost\\a/b",
+            "file:\\a",
+            "file:///a?b",
+            "file:///a#b",
+            " file:///a",
+            "fi\tle:///a",
+            "\u{feff}file:///a",
+            "file:///a\n",
+            "%66ile:///etc",
+            "file%3A///etc",
+            "file://./a",
+        ] {
+            assert!(matches!(fault(text), PathFault::NotAllowed(_)), "{text:?} {:?}", fault(text));
+        }
+    }
+
+    #[test]
+    fn takes_names_that_only_look_odd() {
+        for text in [
+            "/a..b",
+            "/...",
+            "/.../...",
+            "/..a",
+            "/a..",
+            "/a/....",
+            "/\u{2026}",
+            "/100%.txt",
+            "/50%25 off",
+            "/a%20b",
+            "/caf%C3%A9",
+            "/log-12:30",
+            "/nul.txt",
+            "/a;b",
+            "/;..",
+            "/%2541",
+            "/\u{2044}",
+            "/\u{65e5}\u{672c}/\u{8a9e}",
+            "/50\u{ff05}20\u{5e74}",
+            "/a\nb",
+        ] {
+            assert!(PathText::read(text).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn says_where_a_reading_begins() {
+        let place = |text: &str| PathText::read(text).unwrap().readings().map(Reading::place).collect::<Vec<_>>();
+        for text in [
+            "//a",
+            "\\\\server\\a",
+            "\\\\?\\C:\\a",
+            "\\\\.\\pipe",
+            "\\??\\C:\\a",
+            "C:\\a",
+            "c:a",
+            "~",
+            "~/a",
+            "~root/a",
+            " /a",
+            "\n~/a",
+            "\u{feff}/a",
+            "\u{ff5e}/a",
+            "\u{ff23}\u{ff1a}a",
+            "file:////a",
+            "file:///C:/a",
+            "file:///c|/a",
+            "file:///%43%3a/a",
+            "%43:/a",
+            "%7e/a",
+            "%20/etc",
+            " C:a",
+            "/\\a",
+            "\\/a",
+            "%2f/a",
+        ] {
+            assert!(place(text).iter().any(|place| matches!(place, Place::Elsewhere(_))), "{text:?} {:?}", place(text));
+        }
+        assert_eq!(place("/a"), [Place::Absolute]);
+        assert_eq!(place("file:/a"), [Place::Absolute]);
+        assert_eq!(place("file://LOCALHOST/a"), [Place::Absolute]);
+        assert_eq!(place("a/b"), [Place::Relative]);
+        assert_eq!(place("\\a"), [Place::Relative, Place::Absolute]);
+        assert_eq!(place("%2fa"), [Place::Relative, Place::Absolute]);
+        assert_eq!(place("ab:c"), [Place::Relative]);
+        assert_eq!(place("/C:/a"), [Place::Absolute]);
+    }
+
+    #[test]
+    fn long_text_takes_no_long_time() {
+        let begun = std::time::Instant::now();
+        assert!(PathText::read(&format!("/%{}", "25".repeat(1 << 20))).is_err());
+        assert!(PathText::read(&"/\u{fdfa}".repeat(1 << 18)).is_ok());
+        assert!(PathText::read(&format!("/a{}", "\u{301}".repeat(1 << 18))).is_ok());
+        assert!(begun.elapsed().as_secs() < 20);
+    }
+}
