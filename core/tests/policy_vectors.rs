@@ -132,10 +132,9 @@ fn run_rate(vectors: &Vectors, vector: &Value) -> std::result::Result<(), String
         if allowed != (vector["expect_each"][index] == "allow") {
             return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
         }
-        if let Some(expected) = vector.get("capability_each").map(|list| &list[index]) {
-            if expected.as_u64() != decision.allowed().ok().map(|index| index as u64) {
-                return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
-            }
+        let expected = vector.get("capability_each").map(|list| list[index].as_u64());
+        if expected.is_some_and(|expected| expected != decision.allowed().ok().map(|index| index as u64)) {
+            return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
         }
         last = Some(decision);
     }

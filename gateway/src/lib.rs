@@ -1,6 +1,8 @@
 //! The gateway: verifies envelopes, decides, audits and forwards plain MCP to unmodified tool servers.
 
 pub mod config;
+pub mod connectors;
 pub mod private_file;
 pub mod signer;
 pub mod tls;
+pub mod upstream;

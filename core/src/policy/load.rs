@@ -93,7 +93,8 @@ fn context(cursor: &Cursor<'_>, nulls: Nulls) -> Result<SecurityContext> {
         Some(list) => list.list()?.iter().map(deny_entry).collect::<Result<_>>()?,
         None => Vec::new(),
     };
-    let mut context = SecurityContext { name: name.into(), description, capabilities, deny_list, digest: ContextDigest([0; 32]) };
+    let mut context =
+        SecurityContext { name: name.into(), description, capabilities, deny_list, digest: ContextDigest([0; 32]) };
     context.digest = digest(&context);
     Ok(context)
 }

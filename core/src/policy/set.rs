@@ -11,7 +11,7 @@ use crate::settings::{self, Cursor, Position, Syntax};
 /// Contexts with unique names.
 #[derive(Clone, Debug, Default)]
 pub struct ContextSet {
-    contexts: BTreeMap<Arc<str>, Loaded>,
+    contexts: BTreeMap<String, Loaded>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl ContextSet {
         let context = read_context(cursor)?;
         let name = cursor.fields(&["name", "description", "capabilities", "deny_list"])?.required("name")?;
         let position: Position = name.position();
-        if let Some(first) = self.contexts.get(&context.name) {
+        if let Some(first) = self.contexts.get(&*context.name) {
             let message = match &first.place {
                 Some(place) => format!("there is a context `{}` already, at {place}", context.name),
                 None => format!("there is a context `{}` already", context.name),
@@ -53,7 +53,7 @@ impl ContextSet {
             return Err(name.error(&message));
         }
         let place = Some(format!("{}:{position}", cursor.origin()));
-        self.contexts.insert(context.name.clone(), Loaded { context: Arc::new(context), place });
+        self.contexts.insert(context.name.to_string(), Loaded { context: Arc::new(context), place });
         Ok(())
     }
 
@@ -62,10 +62,10 @@ impl ContextSet {
     /// # Errors
     /// `CONFIG_INVALID` when the set has a context of that name already.
     pub fn insert(&mut self, context: SecurityContext) -> Result<()> {
-        if self.contexts.contains_key(&context.name) {
+        if self.contexts.contains_key(&*context.name) {
             return Err(Error::new(ErrorKind::ConfigInvalid, format!("there is a context `{}` already", context.name)));
         }
-        self.contexts.insert(context.name.clone(), Loaded { context: Arc::new(context), place: None });
+        self.contexts.insert(context.name.to_string(), Loaded { context: Arc::new(context), place: None });
         Ok(())
     }
 
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn finds_by_whole_name() {
         let set = load_contexts([("name: a\ncapabilities: []\n", Syntax::Yaml, "one.yaml")]).unwrap();
-        assert_eq!(set.get("a").unwrap().name.as_ref(), "a");
+        assert_eq!(&*set.get("a").unwrap().name, "a");
         assert!(set.get("A").is_none() && set.get("").is_none() && set.get("a ").is_none());
         assert_eq!((set.len(), set.is_empty(), set.iter().count()), (1, false, 1));
     }

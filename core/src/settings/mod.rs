@@ -176,6 +176,77 @@ mod tests {
         assert_eq!(trees[0], trees[2]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..40)) {
+            let text = parts.concat();
+            for syntax in [Syntax::Yaml, Syntax::Json, Syntax::Toml] {
+                if let Err(error) = read(&text, syntax, "x") {
+                    assert!(error.message().starts_with("x:") && !error.message().contains('\n'), "{error}");
+                }
+            }
+        }
+    }
+
+    /// Pieces that mean something in one of the syntaxes.
+    const PARTS: &[&str] = &[
+        "a",
+        "b: ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ": ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "&x ",
+        "*x",
+        "!t ",
+        "'",
+        "\"",
+        "|\n",
+        "|2-\n",
+        ">+\n",
+        "# c",
+        "%YAML 1.2",
+        "---",
+        "...",
+        "\t",
+        "é",
+        "😀",
+        "\u{85}",
+        "\u{2028}",
+        "\r",
+        "\r\n",
+        "\\",
+        "\\u12",
+        "\\ud800",
+        "0x",
+        "0o7",
+        "1e5",
+        ".",
+        "~",
+        "<<",
+        "?",
+        "? ",
+        "@",
+        "`",
+        "= ",
+        "[[a]]\n",
+        "[a.b]\n",
+        "\"\"\"",
+        "'''",
+        "a = ",
+        "1",
+        "-",
+        "\0",
+        "\u{feff}",
+        "null",
+    ];
+
     #[test]
     fn quotes_for_one_line() {
         assert_eq!(quote("a\nb\u{7}"), "`a\\nb\\u{7}`");

@@ -241,3 +241,24 @@ fn keeps_what_is_written() {
     let empty = load_context("name: x\ncapabilities: []\n", Syntax::Yaml, "c.yaml").unwrap();
     assert!(empty.capabilities.is_empty() && empty.deny_list.is_empty() && empty.description.is_none());
 }
+
+#[test]
+fn names_place_and_field_of_what_the_grammars_refuse() {
+    for (fields, place) in [
+        ("path_allowlist: [/a, workspace]", "4:26: `capabilities[0].path_allowlist[1]`: "),
+        ("path_allowlist: [/a/../b]", "4:22: `capabilities[0].path_allowlist[0]`: "),
+        ("path_allowlist: ['/a/**b']", "4:22: `capabilities[0].path_allowlist[0]`: "),
+        ("base_path: workspace", "4:16: `capabilities[0].base_path`: "),
+        ("base_path: /a/..", "4:16: `capabilities[0].base_path`: "),
+        ("domain_allowlist: ['https://example.org']", "4:24: `capabilities[0].domain_allowlist[0]`: "),
+        ("domain_allowlist: [a.example, 'b.*.example']", "4:35: `capabilities[0].domain_allowlist[1]`: "),
+        ("constraints:\n  path_allowlist:\n    - x", "6:11: `capabilities[0].constraints.path_allowlist[0]`: "),
+    ] {
+        let message = refusal(&capability(fields));
+        assert!(message.starts_with(&format!("c.yaml:{place}")), "{message}");
+    }
+    for entry in ["':/etc'", "'fs.read:'", "':'", "{tool_pattern: ':/etc'}"] {
+        let message = refusal(&format!("name: x\ncapabilities: []\ndeny_list:\n  - fs.write\n  - {entry}\n"));
+        assert!(message.starts_with("c.yaml:5:") && message.contains("`deny_list[1]"), "{message}");
+    }
+}

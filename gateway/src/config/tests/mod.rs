@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod documents;
 mod refusals;
 mod values;
 
