@@ -58,13 +58,9 @@ pub(super) fn text(object: Value<'_>, name: &str) -> Result<Option<String>> {
 
 /// The answer to an operator's mistake or to a store's error.
 pub(super) fn failed(error: &Error) -> Response {
-    let status = match error.kind() {
-        ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
-        other => other
-            .http_status()
-            .and_then(|status| StatusCode::from_u16(status).ok())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-    };
+    // A kind without status is one that clients raise: the operator's own mistake.
+    let status = error.http_status().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::BAD_REQUEST);
     let body =
         ObjectWriter::new().text("status", "error").text("code", error.kind().name()).text("message", error.message());
     json_response(status, body.finish())
