@@ -1,5 +1,4 @@
 //! What must hold for every call, whatever its arguments.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use proptest::prelude::*;
 use smcp_core::policy::{
