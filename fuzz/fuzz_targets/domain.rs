@@ -41,9 +41,15 @@ fn is_listed(host: &str) -> bool {
         || host.strip_suffix(".example.com").is_some_and(|name| !name.is_empty())
 }
 
-/// What the WHATWG rules remove at both ends before they read a URL.
+/// What the WHATWG rules, or tools before them, remove at both ends of a URL: blanks and what nobody sees.
 fn trimmed(text: &str) -> &str {
-    text.trim_matches(|character: char| character <= ' ')
+    text.trim_matches(|character: char| character.is_whitespace() || character.is_control() || is_invisible(character))
+}
+
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The host of a URL or of a bare host, as a browser reads it.
