@@ -132,7 +132,7 @@ impl Gateway {
                 config.freshness_window,
                 Some(now),
             ),
-            rates: MemoryRateStore::new(config.rates.counters),
+            rates: MemoryRateStore::new(config.rates.counters, config.rates.counters),
             audit,
             upstreams,
             running: RunningCalls::default(),
@@ -327,7 +327,7 @@ async fn expire_sessions(gateway: Arc<Gateway>) {
             Err(error) => tracing::error!(%error, "expired sessions could not be closed"),
             Ok(expired) => {
                 for session in expired {
-                    if let Err(error) = gateway.audit.append(events::expired(&session), now).await {
+                    if let Err(error) = gateway.audit.append(events::expired(&session, now)).await {
                         tracing::error!(%error, "an expiry could not be audited");
                     }
                 }
