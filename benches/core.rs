@@ -41,6 +41,9 @@ fn main() {
     let columns: Vec<(&str, Vec<Row>)> =
         inputs.iter().map(|input| (input.name, run_rounds(envelope_cases(input)))).collect();
     print_table("ratio to raw Ed25519 over the same message (sign: to raw sign)", &columns);
+    let columns: Vec<(&str, Vec<Row>)> =
+        inputs.iter().map(|input| (input.name, run_rounds(receive_cases(input, &context)))).collect();
+    print_table("receive, steps 1 to 7 with 10 capabilities, ratio to raw verify_strict", &columns);
     print_table(
         "token, ratio to raw verify_strict of its signing input",
         &[("408 B token", run_rounds(token_cases(&inputs[0])))],
