@@ -10,6 +10,7 @@ pub mod keys;
 pub mod policy;
 pub mod replay;
 pub mod session;
+pub mod settings;
 pub mod smcp;
 pub mod time;
 

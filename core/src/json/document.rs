@@ -158,6 +158,12 @@ impl<'d> Value<'d> {
         Members { parent: self, next, end }
     }
 
+    /// The members of an object as handles of name and value, for readers that need the place of a name.
+    pub(crate) fn member_nodes(self) -> impl Iterator<Item = (Self, Self)> {
+        let mut members = self.members();
+        std::iter::from_fn(move || members.next_nodes())
+    }
+
     /// The elements of an array in wire order; nothing for another kind.
     #[must_use]
     pub fn elements(self) -> Elements<'d> {

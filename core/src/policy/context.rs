@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use super::command::CommandEntry;
 use super::deny::DenyEntry;
@@ -12,8 +13,8 @@ use super::pattern::ToolPattern;
 /// What an agent that was granted this context may do.
 #[derive(Clone, Debug)]
 pub struct SecurityContext {
-    /// Name, `^[a-z][a-z0-9-]*$`.
-    pub name: String,
+    /// Name, `^[a-z][a-z0-9-]*$`; shared, since every decision carries it.
+    pub name: Arc<str>,
     /// Free text.
     pub description: Option<String>,
     /// In file order; any one whose pattern matches and whose constraints all pass allows.

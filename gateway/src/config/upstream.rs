@@ -1,6 +1,7 @@
 //! How one tool server is reached.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,8 +42,8 @@ pub struct FilesystemConfig {
     pub max_file_size: u64,
 }
 
-/// Settings of a child process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Settings of a child process. Its `Debug` form shows no values of the environment.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StdioConfig {
     /// Program, looked up in `PATH` when it has no separator.
     pub command: String,
@@ -54,8 +55,8 @@ pub struct StdioConfig {
     pub cwd: Option<PathBuf>,
 }
 
-/// Settings of a Streamable HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Settings of a Streamable HTTP server. Its `Debug` form shows no values of headers.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpConfig {
     /// `https` URL, or `http` on loopback.
     pub url: String,
@@ -65,4 +66,28 @@ pub struct HttpConfig {
     pub ca_file: Option<PathBuf>,
     /// PEM file with client certificate and key, for mutual TLS.
     pub client_cert: Option<PathBuf>,
+}
+
+impl fmt::Debug for StdioConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StdioConfig")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("env", &self.env.keys())
+            .field("cwd", &self.cwd)
+            .finish()
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpConfig")
+            .field("url", &self.url)
+            .field("headers", &self.headers.keys())
+            .field("ca_file", &self.ca_file)
+            .field("client_cert", &self.client_cert)
+            .finish()
+    }
 }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use smcp_core::json::ObjectWriter;
 
 use super::RequestId;
+use crate::config::HostPattern;
 use crate::random;
 
 /// Which origins and hosts a listener accepts.
@@ -18,8 +19,8 @@ use crate::random;
 pub struct FrontRules {
     /// Values of `Origin` that are accepted; requests without `Origin` always are.
     pub allowed_origins: Vec<String>,
-    /// Host names, without port, that are accepted in `Host`.
-    pub allowed_hosts: Vec<String>,
+    /// Hosts that are accepted in `Host`.
+    pub allowed_hosts: Vec<HostPattern>,
 }
 
 /// Checks method-independent headers and gives the request its id.
@@ -46,7 +47,7 @@ fn check(rules: &FrontRules, request: &Request) -> Result<(), (StatusCode, &'sta
         Some(host) => host.to_str().ok(),
         None => request.uri().authority().map(axum::http::uri::Authority::as_str),
     };
-    if !host.is_some_and(|host| rules.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host_name(host)))) {
+    if !host.is_some_and(|host| rules.allowed_hosts.iter().any(|allowed| allowed.matches(host))) {
         return Err((StatusCode::FORBIDDEN, "this `Host` is not served here"));
     }
     if let Some(origin) = headers.get(ORIGIN) {
@@ -59,14 +60,6 @@ fn check(rules: &FrontRules, request: &Request) -> Result<(), (StatusCode, &'sta
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `Content-Type: application/json`"));
     }
     Ok(())
-}
-
-/// The host without its port; an IPv6 address keeps its brackets.
-fn host_name(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => name,
-        _ => host,
-    }
 }
 
 /// `application/json`, with no parameter but `charset=utf-8`; exactly one header.
@@ -117,7 +110,10 @@ mod tests {
     use super::*;
 
     fn verdict(method: Method, headers: &[(&str, &str)]) -> Option<u16> {
-        let rules = FrontRules { allowed_origins: vec!["https://ui".into()], allowed_hosts: vec!["localhost".into(), "[::1]".into()] };
+        let rules = FrontRules {
+            allowed_origins: vec!["https://ui".into()],
+            allowed_hosts: ["localhost", "[::1]"].into_iter().filter_map(HostPattern::parse).collect(),
+        };
         let mut request = Request::builder().method(method).uri("/v1/smcp/invoke");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -147,7 +143,8 @@ mod tests {
     #[test]
     fn accepts_what_clients_send() {
         for host in ["localhost", "LOCALHOST:8787", "[::1]:8787", "[::1]"] {
-            let headers = [("host", host), ("content-type", "application/json; charset=UTF-8"), ("origin", "https://ui")];
+            let headers =
+                [("host", host), ("content-type", "application/json; charset=UTF-8"), ("origin", "https://ui")];
             assert_eq!(verdict(Method::POST, &headers), None, "{host}");
         }
         assert_eq!(verdict(Method::GET, &[("host", "localhost:1")]), None);

@@ -1,11 +1,15 @@
 //! Step 7: policy.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{AdmittedEnvelope, CallFacts, Refusal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{self, Decision, MethodClass, RateAnswer, RateKey, RateLimit, SecurityContext, ToolCall};
+use crate::policy::{
+    self, Decision, MethodClass, RateAnswer, RateKey, RateLimit, SecurityContext, ToolCall, ToolPattern,
+};
 use crate::session::Session;
+use crate::smcp::Call;
 
 /// A call that its context allows. Only here the payload is handed on.
 #[derive(Debug)]
@@ -25,49 +29,58 @@ pub fn authorize<'a>(
     charge: &mut dyn FnMut(&RateKey, RateLimit) -> Result<RateAnswer>,
 ) -> std::result::Result<AuthorizedCall<'a>, Refusal> {
     let Some(context) = admitted.verified.context.clone() else {
-        return Err(admitted.refuse(Error::new(ErrorKind::ScopeNotFound, "the call was admitted without a security context")));
+        return Err(
+            admitted.refuse(Error::new(ErrorKind::ScopeNotFound, "the call was admitted without a security context"))
+        );
     };
-    let class = policy::method_class(&admitted.call().method());
+    let class = policy::policy_target(&admitted.call().method());
     match class {
-        MethodClass::Gateway | MethodClass::ListTools => Ok(AuthorizedCall { admitted, class, context, decision: None }),
-        MethodClass::Unsupported => {
+        MethodClass::Gateway | MethodClass::ToolList => Ok(AuthorizedCall { admitted, class, context, decision: None }),
+        MethodClass::NotAllowed => {
             let error = Error::new(ErrorKind::MethodNotAllowed, "the gateway does not serve this method");
             Err(admitted.refuse(error))
         }
-        MethodClass::Tool | MethodClass::Method(_) => match decide(&admitted, class, &context, charge) {
-            Err(error) => Err(admitted.refuse(error)),
-            Ok(decision) => match decision.violation() {
-                None => Ok(AuthorizedCall { admitted, class, context, decision: Some(decision) }),
-                Some(error) => {
-                    let mut refusal = admitted.refuse(error.clone());
-                    refusal.facts.decision = Some(decision);
-                    Err(refusal)
-                }
-            },
-        },
+        MethodClass::ToolCall | MethodClass::AsTool(_) => {
+            let claims = admitted.claims();
+            match decide_call(&admitted.call(), &context, &claims.workload_id, narrowing(&admitted), charge) {
+                Err(error) => Err(admitted.refuse(error)),
+                Ok(decision) => match decision.violation() {
+                    None => Ok(AuthorizedCall { admitted, class, context, decision: Some(decision) }),
+                    Some(error) => {
+                        let mut refusal = admitted.refuse(error.clone());
+                        refusal.facts.decision = Some(decision);
+                        Err(refusal)
+                    }
+                },
+            }
+        }
     }
 }
 
-fn decide(
-    admitted: &AdmittedEnvelope<'_>,
-    class: MethodClass,
+/// Asks the policy about a tool call, or about a method that is evaluated as a tool of its name.
+///
+/// # Errors
+/// `OVERLOADED` when the rate store has no room or fails.
+pub fn decide_call(
+    call: &Call<'_>,
     context: &SecurityContext,
+    workload_id: &str,
+    narrowing: Option<&[ToolPattern]>,
     charge: &mut dyn FnMut(&RateKey, RateLimit) -> Result<RateAnswer>,
 ) -> Result<Decision> {
-    let call = admitted.call();
-    let tool = match class {
-        MethodClass::Method(name) => std::borrow::Cow::Borrowed(name),
-        MethodClass::Tool | MethodClass::Gateway | MethodClass::ListTools | MethodClass::Unsupported => call.tool(),
+    let method = call.method();
+    let tool = match policy::policy_target(&method) {
+        MethodClass::AsTool(name) => Cow::Borrowed(name),
+        MethodClass::ToolCall | MethodClass::ToolList | MethodClass::Gateway | MethodClass::NotAllowed => call.tool(),
     };
     let target = ToolCall { tool: &tool, arguments: call.arguments() };
-    let workload_id = &admitted.claims().workload_id;
-    policy::decide(context, &target, narrowing(admitted), &mut |capability, limit| {
-        let key = RateKey { workload_id: workload_id.clone(), context: context.name.clone(), capability };
+    policy::decide(context, &target, narrowing, &mut |capability, limit| {
+        let key = RateKey { workload_id: workload_id.to_owned(), context: context.name.to_string(), capability };
         charge(&key, limit)
     })
 }
 
-fn narrowing<'s>(admitted: &'s AdmittedEnvelope<'_>) -> Option<&'s [policy::ToolPattern]> {
+fn narrowing<'s>(admitted: &'s AdmittedEnvelope<'_>) -> Option<&'s [ToolPattern]> {
     admitted.verified.session.as_deref().and_then(Session::allowed_patterns)
 }
 

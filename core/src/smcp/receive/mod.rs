@@ -14,7 +14,7 @@ mod refusal;
 mod verify;
 
 pub use admit::{AdmittedEnvelope, admit};
-pub use authorize::{AuthorizedCall, authorize};
+pub use authorize::{AuthorizedCall, authorize, decide_call};
 pub use open::{OpenedEnvelope, SessionQuery, open};
 pub use refusal::{CallFacts, Refusal};
 pub use verify::{ContextEvidence, SessionEvidence, VerifiedEnvelope, verify};

@@ -71,7 +71,9 @@ impl OpenedEnvelope<'_> {
         }
     }
 
-    pub(super) fn refuse(&self, error: crate::error::Error) -> Refusal {
+    /// Turns an error of a store into a refusal that carries what is known.
+    #[must_use]
+    pub fn refuse(&self, error: crate::error::Error) -> Refusal {
         Refusal::new(error, self.facts())
     }
 }

@@ -1,7 +1,9 @@
 //! Runs the shared vectors against the core. Every file's `count` is checked, every case type must be known.
 
 pub mod envelopes;
+pub mod gateway;
 pub mod jwt;
+pub mod policy;
 
 use std::fs;
 use std::path::Path;
@@ -55,6 +57,8 @@ pub const FILES: &[(&str, Check)] = &[
     ("smcp-envelope-checks.json", envelopes::check_envelope),
     ("smcp-ed25519-edge.json", envelopes::check_envelope),
     ("jwt.json", jwt::check_token),
+    ("smcp-gateway.json", gateway::check_gateway),
+    ("policy.json", policy::check_policy),
 ];
 
 /// Runs one file.
