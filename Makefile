@@ -129,6 +129,11 @@ wheel: $(VENV)/.installed ## build the Python wheel for development and install 
 	@$(call unless_pending,pyproject.toml,$(PYTHON) -m maturin build --quiet --locked --profile dev --out dist/debug && \
 		$(PYTHON) -m pip install --quiet --no-deps --force-reinstall dist/debug/*.whl)
 
+.PHONY: lock
+lock: ## bring both lock files up to date with the manifests, changing as little as possible
+	cargo metadata --format-version 1 >/dev/null
+	cargo metadata --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+
 .PHONY: release
 release: $(VENV)/.installed ## build the release binary and wheel into dist/
 	$(call section,release)
