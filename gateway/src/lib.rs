@@ -1,3 +1,6 @@
 //! The gateway: verifies envelopes, decides, audits and forwards plain MCP to unmodified tool servers.
 
 pub mod config;
+pub mod private_file;
+pub mod signer;
+pub mod tls;
