@@ -1,5 +1,7 @@
 //! The gateway: verifies envelopes, decides, audits and forwards plain MCP to unmodified tool servers.
 
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod private_file;
 pub mod signer;
