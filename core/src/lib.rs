@@ -7,6 +7,8 @@ pub mod error;
 pub mod json;
 pub mod keys;
 pub mod policy;
+pub mod replay;
+pub mod session;
 pub mod settings;
 pub mod smcp;
 pub mod time;

@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connectors;
 pub mod private_file;
 pub mod signer;
 pub mod tls;
+pub mod upstream;

@@ -18,6 +18,9 @@ mod path;
 mod pattern;
 mod quote;
 mod rate;
+mod rate_window;
+mod review;
+mod seen;
 mod set;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
@@ -32,4 +35,6 @@ pub use method::{MethodClass, policy_target};
 pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
+pub use rate_window::MemoryRateStore;
+pub use review::review;
 pub use set::{ContextSet, load_contexts};

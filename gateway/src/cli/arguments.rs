@@ -3,10 +3,13 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+use super::attest::Attest;
+use super::call::Call;
 use super::init::Init;
 use super::keygen::Keygen;
 use super::policy::Policy;
 use super::session::SessionCommand;
+use super::tools::Tools;
 use super::verify::Verify;
 
 const STYLES: Styles = Styles::styled()
@@ -40,6 +43,12 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Make a key or an operator token, or show the public half of a key
     Keygen(Keygen),
+    /// Attest to a gateway and show what the token says
+    Attest(Attest),
+    /// Call a tool through a gateway
+    Call(Call),
+    /// List the tools that a context allows
+    Tools(Tools),
     /// Verify the signature of an envelope in a file
     Verify(Verify),
     /// Check security contexts, or explain a decision
@@ -55,6 +64,9 @@ impl Command {
     pub(super) fn writes_json(&self) -> bool {
         match self {
             Self::Keygen(command) => command.json,
+            Self::Attest(command) => command.json,
+            Self::Call(command) => command.json,
+            Self::Tools(command) => command.json,
             Self::Verify(command) => command.json,
             Self::Policy(command) => command.writes_json(),
             Self::Session(command) => command.writes_json(),

@@ -6,10 +6,11 @@ use clap::{Args, ValueEnum};
 use smcp_core::json::ObjectWriter;
 use smcp_core::keys::{KeyMaterial, KeySet, TokenKey};
 
+use super::ExitStatus;
+use super::connection::require_file;
 use super::failure::{Failure, Outcome};
 use super::input::shown;
 use super::output::Output;
-use super::ExitStatus;
 use crate::signer::{create_ed25519_key, create_operator_token, load_public_key, public_key_to_pem};
 
 const EXAMPLES: &str = "\
@@ -83,6 +84,7 @@ enum Form {
 impl Keygen {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
         if let Some(path) = &self.from {
+            require_file(path)?;
             self.show(&load_public_key(path)?, path, output)?;
             return Ok(ExitStatus::Done);
         }

@@ -3,6 +3,9 @@
 //! [`run`] is the whole program: the binary calls it, and so does the console script of the Python wheel.
 
 mod arguments;
+mod attest;
+mod call;
+mod connection;
 mod exit_status;
 mod failure;
 mod init;
@@ -13,6 +16,7 @@ mod output;
 mod policy;
 mod runtime;
 mod session;
+mod tools;
 mod verify;
 
 use std::ffi::OsString;
@@ -51,6 +55,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn execute(command: &Command, output: &Output) -> Outcome<ExitStatus> {
     match command {
         Command::Keygen(command) => command.run(output),
+        Command::Attest(command) => command.run(output),
+        Command::Call(command) => command.run(output),
+        Command::Tools(command) => command.run(output),
         Command::Verify(command) => command.run(output),
         Command::Policy(command) => command.run(output),
         Command::Session(command) => command.run(output),

@@ -14,6 +14,7 @@ use smcp_core::{Error, ErrorKind};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use super::connection::require_file;
 use super::failure::{Failure, Outcome};
 use super::input::shown;
 use super::runtime::block_on;
@@ -46,9 +47,7 @@ impl OperatorArguments {
         let mut url = self.operator_url.clone();
         let mut token_file = self.operator_token_file.clone();
         if let Some(path) = &self.config {
-            if !path.exists() {
-                return Err(Failure::usage(format!("cannot read {}: no such file or folder", shown(path))));
-            }
+            require_file(path)?;
             let config = Config::load(path)?;
             let operator = config
                 .operator
@@ -65,9 +64,7 @@ impl OperatorArguments {
         let token_file = token_file.ok_or_else(|| {
             Failure::usage("no operator token: give `--operator-token-file FILE`, `--config FILE`, or set `SMCP_OPERATOR_TOKEN_FILE`")
         })?;
-        if !token_file.exists() {
-            return Err(Failure::usage(format!("cannot read {}: no such file or folder", shown(&token_file))));
-        }
+        require_file(&token_file)?;
         let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{DEFAULT_OPERATOR_PORT}"));
         Operator::new(&url, read_operator_token(&token_file)?)
     }

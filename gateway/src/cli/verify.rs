@@ -219,12 +219,14 @@ pub(super) fn claims_object(claims: &Claims) -> Vec<u8> {
         .finish()
 }
 
+/// Reads a JWKS file.
 pub(super) fn read_key_set(path: &std::path::Path) -> Outcome<KeySet> {
     let text = read_file(path)?;
     KeySet::parse_jwks(&text).map_err(|error| Failure::check(format!("{}: {}", shown(path), error.message())))
 }
 
-fn agent_keys(set: &KeySet) -> Vec<PublicKey> {
+/// The Ed25519 keys of a set.
+pub(super) fn agent_keys(set: &KeySet) -> Vec<PublicKey> {
     let keys = set.keys().iter().filter_map(|key| match key.material() {
         KeyMaterial::Ed25519(key) => Some(*key),
         KeyMaterial::Rsa(_) => None,

@@ -114,8 +114,8 @@ async fn conclude(
     .await;
     match result {
         Ok(granted) => {
-            let record = events::attested(&granted.session, &id.0, address);
-            if let Err(error) = gateway.audit.append(record, now).await {
+            let record = events::attested(&granted.session, &id.0, address, now);
+            if let Err(error) = gateway.audit.append(record).await {
                 // The agent gets no token, and the session it would name is closed.
                 gateway.sessions.revoke(&granted.session.id, None, now)?;
                 return Err(error);
@@ -128,7 +128,7 @@ async fn conclude(
                 gateway.attestor.count_failure(&source, now);
             }
             tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
-            gateway.audit.refused(events::attestation_refused(request.as_ref(), &error, &id.0, address), &source, now).await;
+            gateway.audit.refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source).await;
             Err(error)
         }
     }

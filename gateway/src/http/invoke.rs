@@ -81,15 +81,15 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
         Ok(call) => call,
         Err(refusal) => return refuse(gateway, &refusal, dialect, source, id, now).await,
     };
-    if let Err(error) = gateway.audit.append(events::authorized(&call, &id.0, source), now).await {
+    if let Err(error) = gateway.audit.append(events::authorized(&call, gateway.audit.redaction_key(), &id.0, source, now)).await {
         return refuse(gateway, &call.admitted().refuse(error), dialect, source, id, now).await;
     }
     timing.passed(Step::Audit);
     let started = std::time::Instant::now();
     let reply = dispatch::answer(gateway, &call).await;
     timing.passed(Step::Forward);
-    let outcome = events::completed(&call, &reply, started.elapsed(), &id.0);
-    if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
+    let outcome = events::completed(&call, &reply, started.elapsed(), &id.0, clock::now());
+    if let Err(error) = gateway.audit.append(outcome).await {
         // The tool has run, so the agent gets its answer; the record of the decision is written, and the next call is refused.
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
     }
@@ -104,7 +104,7 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
 fn respond(call: &AuthorizedCall<'_>, reply: Result<Reply, Error>, dialect: Dialect, id: &RequestId) -> Response {
     match reply {
         Ok(Reply::Accepted) => json_response(StatusCode::ACCEPTED, reply::accepted_body(dialect)),
-        Ok(Reply::Response(response)) => json_response(StatusCode::OK, reply::success_body(dialect, &response)),
+        Ok(Reply::Response { text, .. }) => json_response(StatusCode::OK, reply::success_body(dialect, &text)),
         Err(error) => {
             tracing::warn!(request_id = id.0, code = error.kind().name(), message = error.message(), "call failed");
             refused(&error, dialect, call.admitted().call().id(), clock::now())
@@ -122,10 +122,10 @@ async fn refuse(gateway: &Gateway, refusal: &Refusal, dialect: Dialect, source: 
         tool = refusal.facts.tool,
         "call refused"
     );
-    let record = events::refused(refusal, &id.0, source);
+    let record = events::refused(refusal, &id.0, source, now);
     if pipeline::is_anonymous(refusal) {
-        gateway.audit.refused(record, &AttemptLimits::source_name(source), now).await;
-    } else if let Err(audit) = gateway.audit.append(record, now).await {
+        gateway.audit.refused(record, &AttemptLimits::source_name(source)).await;
+    } else if let Err(audit) = gateway.audit.append(record).await {
         // The call is refused anyway; that the refusal is not in the log is the log's error to show.
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }

@@ -140,7 +140,7 @@ pub(super) async fn revoke_session(State(gateway): State<Arc<Gateway>>, body: Bo
         Ok(None) => plain_error(StatusCode::NOT_FOUND, "there is no such session"),
         Ok(Some(session)) => {
             tracing::info!(session = session.id, workload = session.workload_id, "session revoked");
-            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some()), now).await {
+            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some(), now)).await {
                 tracing::error!(%error, "a revocation could not be audited");
             }
             let body = ObjectWriter::new().text("status", "success").boolean("blocked", wanted.block.is_some());
@@ -159,7 +159,7 @@ pub(super) async fn allow_workload(State(gateway): State<Arc<Gateway>>, body: Bo
         Ok((_, false)) => plain_error(StatusCode::NOT_FOUND, "the workload is not blocked"),
         Ok((workload, true)) => {
             tracing::info!(workload, "block lifted");
-            if let Err(error) = gateway.audit.append(events::allowed(&workload), clock::now()).await {
+            if let Err(error) = gateway.audit.append(events::allowed(&workload, clock::now())).await {
                 tracing::error!(%error, "lifting a block could not be audited");
             }
             json_response(StatusCode::OK, ObjectWriter::new().text("status", "success").text("workload_id", &workload).finish())

@@ -1,8 +1,9 @@
-//! Entries of a command allowlist, and the subcommands allowed after them.
+//! Entries of a command allowlist, and the check of a command against them.
 
 use std::fmt;
 
 use super::lexer::{self, Word};
+use super::subcommand::{check_command_list, check_subcommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::SubcommandAllowlist;
 use crate::policy::quote::{Quoted, allowed};
@@ -39,6 +40,11 @@ impl CommandEntry {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The words after quote removal; never empty.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// The words of the command after those of the entry, if it begins with them.
@@ -130,67 +136,54 @@ fn refuse_command(words: &[Word], base: &str, allowlist: &[CommandEntry]) -> Str
     format!("command {} is not allowed; {list}", Quoted(&shown.join(" ")))
 }
 
-/// Applies the list of one command of a map, if the command line is one of that command.
-///
-/// The words of a longer key (`git remote`) are looked for behind options too, so that an option cannot lift its rule.
-fn check_command_list(command: &str, list: &[String], words: &[Word]) -> std::result::Result<(), String> {
-    let Ok(key) = CommandEntry::parse(command) else {
-        return Err(format!("subcommand list of {}, which is no command", Quoted(command)));
-    };
-    let Some(((wanted, more_wanted), (base, mut rest))) = key.words.split_first().zip(words.split_first()) else {
-        return Ok(());
-    };
-    if base.text != *wanted {
-        return Ok(());
-    }
-    for wanted in more_wanted {
-        let (word, after) = next_plain(command, rest)?;
-        if word != Some(wanted.as_str()) {
-            return Ok(());
-        }
-        rest = after;
-    }
-    check_subcommand(command, rest, list)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Requires the first non-option word of `rest` to be in the list.
-fn check_subcommand(command: &str, rest: &[Word], list: &[String]) -> std::result::Result<(), String> {
-    let list_text = || allowed(list.iter().map(String::as_str));
-    match next_plain(command, rest)? {
-        (Some(word), _) if list.iter().any(|entry| entry == word) => Ok(()),
-        (Some(word), _) => {
-            Err(format!("subcommand {} of {} is not allowed; {}", Quoted(word), Quoted(command), list_text()))
+    #[test]
+    fn refuses_entries_that_could_match_nothing() {
+        for entry in [
+            "",
+            "  ",
+            "''",
+            "'' git",
+            "A=b",
+            "A=b git",
+            "git;",
+            "git|x",
+            "$X",
+            "git 'x",
+            "git \"$x\"",
+            "git\\",
+            "git\u{0}",
+            "a\nb",
+        ] {
+            assert_eq!(CommandEntry::parse(entry).unwrap_err().kind(), ErrorKind::ConfigInvalid, "{entry:?}");
         }
-        (None, _) => Err(format!("{} without a subcommand is not allowed; {}", Quoted(command), list_text())),
+        assert_eq!(CommandEntry::parse(" npm  test").unwrap().text(), " npm  test");
     }
-}
 
-/// The first non-option word and what follows it.
-///
-/// Only `--name` may stand before it. Any other option could take the next word as its value, or is one itself.
-fn next_plain<'w>(command: &str, words: &'w [Word]) -> std::result::Result<(Option<&'w str>, &'w [Word]), String> {
-    let mut rest = words;
-    while let Some((word, after)) = rest.split_first() {
-        rest = after;
-        if !word.text.starts_with('-') {
-            return Ok((Some(&word.text), rest));
+    #[test]
+    fn recognises_assignments() {
+        for word in ["A=", "A=b", "_a1=b=c", "A+=b", "a[1]=b", "a[$x]+=b"] {
+            assert!(is_assignment(word), "{word}");
         }
-        if !is_plain_option(&word.text) {
-            let option = word.text.split('=').next().unwrap_or_default();
-            return Err(format!(
-                "option {} before the subcommand of {} is not allowed",
-                Quoted(option),
-                Quoted(command)
-            ));
+        for word in ["=", "=a", "1a=b", "a-b=c", "git", "--a=b", "a.b=c", "ä=b", "a[1=b", "a]=b"] {
+            assert!(!is_assignment(word), "{word}");
         }
     }
-    Ok((None, rest))
-}
 
-/// Whether an option is `--name` of letters and dashes.
-fn is_plain_option(word: &str) -> bool {
-    word.strip_prefix("--").is_some_and(|name| {
-        name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.chars().all(|character| character.is_ascii_alphabetic() || character == '-')
-    })
+    #[test]
+    fn names_the_value_and_what_is_allowed() {
+        let entries = ["git", "npm test"].map(|entry| CommandEntry::parse(entry).unwrap());
+        for (command, message) in [
+            ("rm --token=secret", "command `rm` is not allowed; allowed are `git`, `npm test`"),
+            ("npm run x", "command `npm run` is not allowed; allowed are `git`, `npm test`"),
+            ("A=secret git", "an assignment of `A` before a command"),
+        ] {
+            let refusal = check(&lexer::split(command).unwrap(), &entries, None).unwrap_err();
+            assert_eq!(refusal, CommandRefusal::Command(message.to_owned()));
+            assert_eq!(refusal.to_string(), message);
+        }
+    }
 }

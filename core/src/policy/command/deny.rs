@@ -50,3 +50,78 @@ impl DenyWords {
 fn last_component(command: &str) -> &str {
     command.rsplit(['/', '\\']).next().unwrap_or(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CommandArgument, CommandLine};
+    use super::*;
+
+    fn denies(pattern: &str, command: &str) -> bool {
+        let argument = CommandArgument::Text { text: command.into(), args: None };
+        CommandLine::read(&argument).is_ok_and(|line| line.matches_deny(&DenyWords::parse(pattern).unwrap()))
+    }
+
+    #[test]
+    fn refuses_patterns_that_would_deny_nothing() {
+        for pattern in ["", " ", "''", "'rm", "rm;", "$(rm)", "rm\\", "rm\n"] {
+            assert_eq!(DenyWords::parse(pattern).unwrap_err().kind(), ErrorKind::ConfigInvalid, "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn matches_the_base_command_however_it_is_written() {
+        for command in [
+            "rm",
+            "rm -rf x",
+            "RM x",
+            "r''m x",
+            "\\rm x",
+            "/bin/rm x",
+            "../bin/rm",
+            "~/rm",
+            "'C:\\bin\\RM' x",
+            "A=b rm x",
+            "A=b C+=d E[0]=f /bin/rm",
+            "r? x",
+            "/bin/r* x",
+            "[r]m x",
+            "*",
+        ] {
+            assert!(denies("rm", command), "{command}");
+        }
+        for command in
+            ["rmdir x", "git rm", "sudo rm x", "sh -c rm", "r'?' x", "-rm", "rm/", "A=b", "echo A=b rm", "[ x ]"]
+        {
+            assert!(!denies("rm", command), "{command}");
+        }
+    }
+
+    #[test]
+    fn folds_case_and_composition() {
+        assert!(denies("Straße", "STRASSE x"));
+        assert!(denies("caf\u{e9}", "/opt/CAFE\u{301}"));
+        assert!(denies("ſudo", "sudo x"));
+        assert!(!denies("rm", "ｒｍ x"));
+        // U+037E composes to `;`: it is folded as part of a word and never becomes a metacharacter.
+        assert!(denies("'a;'", "a\u{37e} x"));
+    }
+
+    #[test]
+    fn matches_several_words() {
+        for command in ["git push", "git 'PUSH' origin", "/usr/bin/git push -f", "git *", "A=b git push"] {
+            assert!(denies("git push", command), "{command}");
+        }
+        for command in ["git", "git pull push", "git -C x push", "git pushy", "git x/push"] {
+            assert!(!denies("git push", command), "{command}");
+        }
+        assert!(denies("A=b git", "A=b git x"));
+    }
+
+    #[test]
+    fn knows_globs_in_patterns() {
+        assert!(denies("*", "anything"));
+        assert!(denies("mkfs*", "/sbin/mkfs.ext4 /dev/sda"));
+        assert!(denies("git pu??", "git pull"));
+        assert!(!denies("mkfs*", "xmkfs"));
+    }
+}

@@ -135,3 +135,113 @@ fn read_double_quoted(characters: &mut Chars<'_>, word: &mut Word) -> Result<(),
     }
     Err(Unreadable::OpenQuote('"'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Result<Vec<String>, Unreadable> {
+        split(text).map(|words| words.into_iter().map(|word| word.text).collect())
+    }
+
+    #[test]
+    fn refuses_metacharacters_outside_quotes() {
+        for metacharacter in METACHARACTERS.chars() {
+            for text in [
+                format!("git{metacharacter}rm"),
+                format!("git {metacharacter} rm"),
+                format!("{metacharacter}"),
+                format!("git 'a'{metacharacter}"),
+                format!("git \"a\"{metacharacter}\"b\""),
+                format!("git \\{metacharacter}"),
+                format!("git \\\\{metacharacter}"),
+            ] {
+                assert_eq!(texts(&text), Err(Unreadable::Metacharacter(metacharacter)), "{text:?}");
+            }
+            assert_eq!(
+                texts(&format!("git '{metacharacter}'")).unwrap(),
+                ["git".to_owned(), metacharacter.to_string()]
+            );
+        }
+        assert_eq!(texts("git $'x'"), Err(Unreadable::Metacharacter('$')));
+        assert_eq!(texts("git\\\nrm"), Err(Unreadable::Metacharacter('\n')));
+    }
+
+    #[test]
+    fn refuses_expansions_in_double_quotes() {
+        for character in ['$', '`'] {
+            for text in
+                [format!("git \"a{character}b\""), format!("git \"\\{character}\""), format!("\"\\\\{character}\"")]
+            {
+                assert_eq!(texts(&text), Err(Unreadable::Expansion(character)), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_control_characters_everywhere() {
+        let controls = (0..=0x9f).filter_map(char::from_u32).filter(|character| character.is_control());
+        for control in controls.filter(|control| !matches!(control, '\t' | '\n')) {
+            for text in [
+                format!("git{control}"),
+                format!("git '{control}'"),
+                format!("git \"{control}\""),
+                format!("git \"\\{control}\""),
+                format!("git \\{control}"),
+            ] {
+                assert_eq!(texts(&text), Err(Unreadable::Control(control)), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_does_not_end() {
+        for (text, reason) in [
+            ("git 'x", Unreadable::OpenQuote('\'')),
+            ("git \"x", Unreadable::OpenQuote('"')),
+            ("git \"x\\\"", Unreadable::OpenQuote('"')),
+            ("git \"x\\", Unreadable::OpenQuote('"')),
+            ("git \"it's", Unreadable::OpenQuote('"')),
+            ("git 'a\\'b'", Unreadable::OpenQuote('\'')),
+            ("git \\", Unreadable::FinalBackslash),
+        ] {
+            assert_eq!(texts(text), Err(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn removes_quotes_like_a_shell() {
+        for (text, words) in [
+            ("", &[][..]),
+            (" \t ", &[]),
+            ("git\tlog  -n 5 ", &["git", "log", "-n", "5"]),
+            ("'git' \"log\"", &["git", "log"]),
+            ("g'i't\"\" ''", &["git", ""]),
+            (r"a\ b \'\\\x", &["a b", r"'\x"]),
+            (r#""a\"b\\c\d""#, &[r#"a"b\c\d"#]),
+            (r"'a\b'", &[r"a\b"]),
+            ("\"don't; & (it)\"", &["don't; & (it)"]),
+            ("'a\nb' \"c\n\td\"", &["a\nb", "c\n\td"]),
+            ("\"a\\\nb\"", &["ab"]),
+            ("git\u{a0}log\u{2003}x", &["git\u{a0}log\u{2003}x"]),
+            ("a#b #c", &["a#b", "#c"]),
+        ] {
+            assert_eq!(texts(text).unwrap(), words, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn knows_where_a_shell_puts_file_names() {
+        for (text, expands) in [
+            ("r*", true),
+            ("r?", true),
+            ("[r]m", true),
+            ("'r*'", false),
+            ("\"r?\"", false),
+            ("r\\*", false),
+            ("[", false),
+        ] {
+            assert_eq!(split(text).unwrap()[0].expands, expands, "{text}");
+        }
+    }
+}

@@ -122,6 +122,191 @@ fn read_unquoted(text: &str) -> Result<Vec<Word>, String> {
 
 /// Says what is wrong with a text, naming only its beginning: later words may be secret.
 fn describe(what: &str, text: &str, reason: Unreadable) -> String {
-    let beginning = text.split_whitespace().next().unwrap_or_default();
+    let beginning = text.split_whitespace().next().unwrap_or_default().split('=').next().unwrap_or_default();
     format!("{reason} in the {what} that begins with {}", Quoted(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> CommandArgument<'_> {
+        CommandArgument::Text { text: text.into(), args: None }
+    }
+
+    fn words<'a>(words: &[&'a str]) -> CommandArgument<'a> {
+        CommandArgument::Words { words: words.iter().copied().map(Cow::Borrowed).collect(), args: None }
+    }
+
+    fn with_args<'a>(argument: CommandArgument<'a>, added: CommandArgs<'a>) -> CommandArgument<'a> {
+        match argument {
+            CommandArgument::Text { text, .. } => CommandArgument::Text { text, args: Some(added) },
+            CommandArgument::Words { words, .. } => CommandArgument::Words { words, args: Some(added) },
+        }
+    }
+
+    fn elements<'a>(elements: &[&'a str]) -> CommandArgs<'a> {
+        CommandArgs::Words(elements.iter().copied().map(Cow::Borrowed).collect())
+    }
+
+    fn is_allowed(argument: &CommandArgument<'_>, entries: &[&str]) -> bool {
+        let entries: Vec<CommandEntry> = entries.iter().map(|entry| CommandEntry::parse(entry).unwrap()).collect();
+        CommandLine::read(argument).is_ok_and(|line| line.check(&entries, None).is_ok())
+    }
+
+    #[test]
+    fn refuses_a_command_without_a_word() {
+        for argument in [
+            text(""),
+            text(" \t"),
+            text("'' git"),
+            text("\"\""),
+            words(&[]),
+            words(&[""]),
+            words(&["", "git"]),
+            with_args(text(""), CommandArgs::Text("git".into())),
+            with_args(text(" "), elements(&["git"])),
+            with_args(words(&[]), elements(&["git"])),
+        ] {
+            assert!(CommandLine::read(&argument).is_err(), "{argument:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_control_characters_in_array_elements() {
+        for control in ['\0', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{b}'] {
+            assert!(CommandLine::read(&words(&["git", &format!("a{control}b")])).is_err(), "{control:?}");
+        }
+        assert!(is_allowed(&words(&["git", "commit", "-m", "a\n\tb; $(c)"]), &["git"]));
+    }
+
+    #[test]
+    fn checks_args_like_unquoted_text() {
+        for metacharacter in ";&|<>$(){}`\n\r\0".chars() {
+            for command in [text("git"), words(&["git"])] {
+                for args in [
+                    CommandArgs::Text(format!("log '{metacharacter}'").into()),
+                    CommandArgs::Text(format!("log \"a{metacharacter}\"").into()),
+                    elements(&["log", &format!("a{metacharacter}b")]),
+                    elements(&["log", &format!("'{metacharacter}'")]),
+                ] {
+                    let argument = with_args(command.clone(), args);
+                    assert!(CommandLine::read(&argument).is_err(), "{argument:?}");
+                }
+            }
+        }
+        for args in [elements(&["it's"]), elements(&["a\\"]), CommandArgs::Text("\"x".into())] {
+            assert!(CommandLine::read(&with_args(text("git"), args.clone())).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn reads_args_with_and_without_joining() {
+        let npm = &["npm test"];
+        assert!(is_allowed(&with_args(text("npm"), elements(&["test"])), npm));
+        assert!(is_allowed(&with_args(text("npm"), CommandArgs::Text("test --watch".into())), npm));
+        assert!(is_allowed(&with_args(words(&["npm"]), elements(&["test", "a b"])), npm));
+        assert!(is_allowed(&with_args(text("npm test"), elements(&[])), npm));
+        for args in [elements(&["test --watch"]), elements(&["'test'"]), elements(&["", "test"]), elements(&[])] {
+            assert!(!is_allowed(&with_args(text("npm"), args.clone()), npm), "{args:?}");
+        }
+        let push = DenyWords::parse("git push").unwrap();
+        for args in [elements(&["push origin"]), elements(&["pu'sh'"]), elements(&[" push"]), elements(&["push"])] {
+            for command in [text("git"), words(&["git"])] {
+                let line = CommandLine::read(&with_args(command, args.clone())).unwrap();
+                assert!(line.matches_deny(&push), "{args:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn compares_the_whole_given_base_command() {
+        for refused in [
+            "gitk",
+            "git-shell",
+            "./git",
+            "/usr/bin/git",
+            "/tmp/git",
+            "~/git",
+            "GIT",
+            "Git",
+            "git\u{a0}status",
+            "git\u{200b}",
+            "\u{ff47}it",
+            "env git",
+            "command git",
+            "A=b git",
+            "A= git",
+            "_=1 git",
+            "A+=b git",
+            "A[0]=b git",
+            "'A=b' git",
+            "\"git status\"",
+            "git\\ status",
+            "-git",
+            "git/",
+            "!git",
+            "g?t",
+            "\\g\\i\\t.",
+            "git.exe",
+            "# git",
+            "! git",
+        ] {
+            assert!(!is_allowed(&text(refused), &["git"]), "{refused}");
+        }
+        for refused in [
+            &["git status"][..],
+            &["/bin/git"],
+            &["'git'"],
+            &["g\\it"],
+            &["git "],
+            &["git\t"],
+            &["git\n"],
+            &["A=b", "git"],
+        ] {
+            assert!(!is_allowed(&words(refused), &["git"]), "{refused:?}");
+        }
+        for allowed in ["git", "  git\tstatus ", "'g'\"it\"", "g\\it log", "git *.py", "git log --format='%h; $x'"] {
+            assert!(is_allowed(&text(allowed), &["git"]), "{allowed}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_under_an_empty_allowlist() {
+        assert!(!is_allowed(&text("git"), &[]));
+        assert!(!is_allowed(&words(&["git"]), &[]));
+    }
+
+    #[test]
+    fn compares_prefixes_word_by_word() {
+        let entries = &["npm test", "'my tool' run", "/usr/bin/python3 -V"];
+        for refused in [
+            "npm",
+            "npm testing",
+            "npm run test",
+            "npm -s test",
+            "npm 'test x'",
+            "npm te st",
+            "my tool run",
+            "python3 -V",
+            "npm # test",
+        ] {
+            assert!(!is_allowed(&text(refused), entries), "{refused}");
+        }
+        for allowed in ["npm test", "npm 'test' -- x", "my\\ tool run 1", "/usr/bin/python3 -V"] {
+            assert!(is_allowed(&text(allowed), entries), "{allowed}");
+        }
+        assert!(!is_allowed(&words(&["npm", "test x"]), entries));
+        assert!(is_allowed(&words(&["npm", "test", "x; y"]), entries));
+    }
+
+    #[test]
+    fn names_reason_and_beginning_but_no_later_word() {
+        let reason = CommandLine::read(&text("login --password=secret; id")).unwrap_err();
+        assert_eq!(reason, "an unquoted `;` in the command that begins with `login`");
+        let reason = CommandLine::read(&text("TOKEN=secret login; id")).unwrap_err();
+        assert_eq!(reason, "an unquoted `;` in the command that begins with `TOKEN`");
+        let reason = CommandLine::read(&with_args(text("git"), elements(&["a", "`"]))).unwrap_err();
+        assert_eq!(reason, "an unquoted backtick in the `args` that begins with `a`");
+    }
 }

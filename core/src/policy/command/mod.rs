@@ -6,6 +6,7 @@ mod allow;
 mod deny;
 mod lexer;
 mod line;
+mod subcommand;
 
 pub use allow::{CommandEntry, CommandRefusal};
 pub use deny::DenyWords;

@@ -98,3 +98,128 @@ fn read_host(text: &str) -> std::result::Result<Host, &'static str> {
     let host = url::Host::parse(text).map_err(|_error| "is no host")?;
     Host::of(&host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, host: &str) -> bool {
+        DomainPattern::parse(pattern).unwrap().matches(&Host::read_named(host).unwrap())
+    }
+
+    #[test]
+    fn refuses_entries_that_are_no_host() {
+        for entry in [
+            "",
+            " ",
+            "example.org ",
+            " example.org",
+            "exam ple.org",
+            "example.org\n",
+            "https://example.org",
+            "//example.org",
+            "example.org/",
+            "example.org/x",
+            "example.org?x",
+            "example.org#x",
+            "example.org:80",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "https:",
+            "user@example.org",
+            "a.*.org",
+            "example.*",
+            "*example.org",
+            "**.example.org",
+            "*.*.org",
+            "*.*",
+            "*.",
+            "**",
+            "*.1.2.3.4",
+            "*.1",
+            "*.[::1]",
+            "*.::1",
+            "a..b",
+            ".example.org",
+            "example.org..",
+            ".",
+            "256.0.0.1",
+            "[::1",
+            "[fe80::1%25eth0]",
+            "a;b",
+            "a%2fb",
+            "%2a.example.org",
+            "\\\\host",
+            "xn--a",
+            "*\u{3002}example.org",
+        ] {
+            let error = DomainPattern::parse(entry).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn matches_a_host_only_as_a_whole() {
+        for host in [
+            "www.example.org",
+            "evilexample.org",
+            "example.org.evil.test",
+            "example.orgx",
+            "example",
+            "org",
+            "xample.org",
+        ] {
+            assert!(!matches("example.org", host), "{host}");
+        }
+        for host in ["example.org", "EXAMPLE.org.", "https://u:p@example.org:1/x"] {
+            assert!(matches("Example.ORG.", host), "{host}");
+        }
+        assert!(matches("stra\u{df}e.example", "xn--strae-oqa.example"));
+        assert!(!matches("stra\u{df}e.example", "strasse.example"));
+        assert!(!matches("example.org", "\u{435}xample.org"));
+        assert!(matches("localhost", "localhost:3000"));
+    }
+
+    #[test]
+    fn matches_proper_subdomains() {
+        for host in ["example.org", "evilexample.org", "example.org.evil.test", "a.example.orgx", "127.0.0.1"] {
+            assert!(!matches("*.example.org", host), "{host}");
+        }
+        for host in ["a.example.org", "a.b.EXAMPLE.org.", "xn--bcher-kva.example.org"] {
+            assert!(matches("*.example.org.", host), "{host}");
+        }
+        assert!(matches("*.b\u{fc}cher.example", "a.xn--bcher-kva.example"));
+    }
+
+    #[test]
+    fn matches_addresses_only_with_identical_ones() {
+        for (pattern, host) in [
+            ("127.0.0.1", "127.0.0.2"),
+            ("127.0.0.1", "[::ffff:127.0.0.1]"),
+            ("127.0.0.1", "[::1]"),
+            ("[::1]", "127.0.0.1"),
+            ("::1", "[::2]"),
+            ("*", "127.0.0.1"),
+            ("*", "[::1]"),
+            ("*", "2130706433"),
+            ("*", "0x7f.1"),
+            ("127.0.0.1", "127.0.0.1.evil.test"),
+            ("*.0x", "1.0x"),
+        ] {
+            let allowed =
+                DomainPattern::parse(pattern).is_ok_and(|parsed| parsed.matches(&Host::read_named(host).unwrap()));
+            assert!(!allowed, "{pattern} {host}");
+        }
+        for (pattern, host) in [
+            ("127.0.0.1", "0x7f.1"),
+            ("0x7f.1", "127.0.0.1"),
+            ("2130706433", "127.0.0.1."),
+            ("[2001:DB8:0::1]", "[2001:db8::1]:80"),
+            ("2001:db8::1", "http://[2001:db8:0:0::1]/"),
+            ("*", "example.org"),
+            ("*", "localhost"),
+        ] {
+            assert!(matches(pattern, host), "{pattern} {host}");
+        }
+    }
+}

@@ -1,25 +1,24 @@
 //! The text of a URL before any parser touched it.
 
+use crate::policy::path::{begins_with_scheme, is_blank};
 use crate::policy::quote::Quoted;
 
 /// The schemes under which a host is looked for.
 pub(super) const WEB_SCHEMES: [&str; 5] = ["https", "http", "wss", "ws", "ftp"];
 
-/// Removes what tools remove around a URL: control characters, spaces of every kind and byte order marks.
+/// Removes what tools remove around a URL, or a reader does not see: white space, control and invisible characters.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|character: char| character.is_control() || character.is_whitespace() || character == '\u{feff}')
+    text.trim_matches(is_blank)
 }
 
 /// Whether `text` begins with a web scheme and `:`, in any case and with the tabs and newlines parsers skip.
 pub(super) fn has_web_scheme(text: &str) -> bool {
-    let text = trim(text);
-    WEB_SCHEMES.iter().any(|scheme| {
-        let mut characters = text.chars().filter(|character| !matches!(character, '\t' | '\n' | '\r'));
-        scheme
-            .chars()
-            .chain([':'])
-            .all(|wanted| characters.next().is_some_and(|given| given.eq_ignore_ascii_case(&wanted)))
-    })
+    WEB_SCHEMES.iter().any(|scheme| begins_with_scheme(text, scheme))
+}
+
+/// Whether a text without scheme has a `:` with nothing behind it before its path.
+pub(super) fn has_empty_port(text: &str) -> bool {
+    text.split(['/', '?', '#']).next().is_some_and(|authority| authority.ends_with(':'))
 }
 
 /// What stands before the first `:`, if it has the form of a scheme.

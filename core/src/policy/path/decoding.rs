@@ -12,6 +12,9 @@ pub(super) struct Decoded {
 ///
 /// `%uXXXX`, which some script engines decode, is taken as an escape too; other percent signs stay.
 pub(super) fn decode(text: &str) -> Option<Decoded> {
+    if !text.contains('%') {
+        return None;
+    }
     let mut decoded = Decoded { bytes: Vec::new(), structural: false };
     let mut rest = text;
     let mut any = false;

@@ -6,9 +6,9 @@
 mod grants;
 mod limits;
 mod request;
-// mod service;
+mod service;
 
 pub use grants::Grants;
 pub use limits::AttemptLimits;
 pub use request::{AttestationRequest, Proof, proof_message};
-// pub use service::{Attestor, AttestorRules, Granted, Workload};
+pub use service::{Attestor, AttestorRules, Granted, Workload};

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{AttestationRequest, AttemptLimits};
+use super::{AttemptLimits, AttestationRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{PublicKey, encode_base64url};
 use crate::session::{Session, SessionState, SessionStore};
@@ -127,24 +127,50 @@ impl Attestor {
         now: UnixTime,
     ) -> Result<Granted> {
         if workload.registered_key.is_some_and(|key| key != request.key) {
-            return Err(Error::new(ErrorKind::KeypairMismatch, "the public key is not the one registered for the workload"));
+            return Err(Error::new(
+                ErrorKind::KeypairMismatch,
+                "the public key is not the one registered for the workload",
+            ));
         }
         if sessions.blocked(&request.workload_id, &request.key, now)? {
-            return Err(Error::new(ErrorKind::WorkloadVerificationFailed, "the workload or its key is blocked after a revocation"));
+            return Err(Error::new(
+                ErrorKind::WorkloadVerificationFailed,
+                "the workload or its key is blocked after a revocation",
+            ));
         }
         let owner = sessions.live_key_owner(&request.key, now)?;
         if owner.is_some_and(|owner| owner != request.workload_id) {
-            return Err(Error::new(ErrorKind::KeypairMismatch, "the public key is bound to a live session of another workload"));
+            return Err(Error::new(
+                ErrorKind::KeypairMismatch,
+                "the public key is bound to a live session of another workload",
+            ));
         }
         if !granted {
             let scope: String = request.scope.escape_debug().take(128).collect();
-            return Err(Error::new(ErrorKind::ScopeNotFound, format!("the context `{scope}` does not exist or is not granted to the workload")));
+            return Err(Error::new(
+                ErrorKind::ScopeNotFound,
+                format!("the context `{scope}` does not exist or is not granted to the workload"),
+            ));
         }
         self.successes.check(&request.workload_id, now)?;
-        let session = self.session(request, workload, random, now);
+        let granted = self.open(self.session(request, workload, random, now), sessions, signer, now)?;
+        self.successes.count(&request.workload_id, now);
+        Ok(granted)
+    }
+
+    /// Issues the token of a session and opens it. An operator may open a session nobody attested.
+    ///
+    /// # Errors
+    /// The store's or the signer's error.
+    pub fn open(
+        &self,
+        session: Session,
+        sessions: &dyn SessionStore,
+        signer: &dyn TokenSigner,
+        now: UnixTime,
+    ) -> Result<Granted> {
         let token = Zeroizing::new(issue_token(&self.claims(&session), signer, self.rules.compat_ctx_claim)?);
         sessions.open(session.clone(), now)?;
-        self.successes.count(&request.workload_id, now);
         Ok(Granted { token, session })
     }
 

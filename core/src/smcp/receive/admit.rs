@@ -37,17 +37,24 @@ impl VerifiedEnvelope<'_> {
 ///
 /// # Errors
 /// `REPLAY_DETECTED`, `STALE_TIMESTAMP`, `SESSION_NOT_FOUND` or `OVERLOADED`.
-pub fn admit(verified: VerifiedEnvelope<'_>, answer: ReplayAnswer, now: UnixTime) -> Result<AdmittedEnvelope<'_>, Refusal> {
+pub fn admit(
+    verified: VerifiedEnvelope<'_>,
+    answer: ReplayAnswer,
+    now: UnixTime,
+) -> Result<AdmittedEnvelope<'_>, Refusal> {
     let error = match answer {
         ReplayAnswer::New => return Ok(AdmittedEnvelope { verified }),
         ReplayAnswer::Seen => Error::new(ErrorKind::ReplayDetected, "this signed message was received before"),
         ReplayAnswer::Stale => {
-            Error::new(ErrorKind::StaleTimestamp, "timestamp is outside the allowed window of the replay store").with_server_time(now)
+            Error::new(ErrorKind::StaleTimestamp, "timestamp is outside the allowed window of the replay store")
+                .with_server_time(now)
         }
         ReplayAnswer::BeforeRestart => {
             Error::new(ErrorKind::SessionNotFound, "the session was opened before the replay store was started")
         }
-        ReplayAnswer::Full => Error::new(ErrorKind::Overloaded, "no room to remember another message").with_retry_after(1),
+        ReplayAnswer::Full => {
+            Error::new(ErrorKind::Overloaded, "no room to remember another message").with_retry_after(1)
+        }
     };
     Err(verified.refuse(error))
 }

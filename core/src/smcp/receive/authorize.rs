@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{AdmittedEnvelope, CallFacts, Refusal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{self, Decision, MethodClass, RateAnswer, RateKey, RateLimit, SecurityContext, ToolCall, ToolPattern};
+use crate::policy::{
+    self, Decision, MethodClass, RateAnswer, RateKey, RateLimit, SecurityContext, ToolCall, ToolPattern,
+};
 use crate::session::Session;
 use crate::smcp::Call;
 
@@ -27,7 +29,9 @@ pub fn authorize<'a>(
     charge: &mut dyn FnMut(&RateKey, RateLimit) -> Result<RateAnswer>,
 ) -> std::result::Result<AuthorizedCall<'a>, Refusal> {
     let Some(context) = admitted.verified.context.clone() else {
-        return Err(admitted.refuse(Error::new(ErrorKind::ScopeNotFound, "the call was admitted without a security context")));
+        return Err(
+            admitted.refuse(Error::new(ErrorKind::ScopeNotFound, "the call was admitted without a security context"))
+        );
     };
     let class = policy::policy_target(&admitted.call().method());
     match class {

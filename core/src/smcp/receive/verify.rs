@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::keys::PublicKey;
 use crate::policy::SecurityContext;
 use crate::session::{Session, SessionAnswer, SessionState};
-use crate::smcp::{CanonicalMessage, Dialect};
 use crate::smcp::token::Claims;
+use crate::smcp::{CanonicalMessage, Dialect};
 use crate::time::UnixTime;
 
 /// What is known of the token's session.
@@ -69,7 +69,12 @@ pub fn verify<'a>(
 
 type Checked = (Option<Arc<Session>>, Option<Arc<SecurityContext>>, PublicKey, CanonicalMessage);
 
-fn check(opened: &OpenedEnvelope<'_>, session: SessionEvidence, context: ContextEvidence, now: UnixTime) -> Result<Checked> {
+fn check(
+    opened: &OpenedEnvelope<'_>,
+    session: SessionEvidence,
+    context: ContextEvidence,
+    now: UnixTime,
+) -> Result<Checked> {
     let claims = opened.claims();
     let dialect = opened.envelope.dialect();
     let session = check_session(claims, dialect, session, now)?;
@@ -92,8 +97,14 @@ fn check(opened: &OpenedEnvelope<'_>, session: SessionEvidence, context: Context
     Ok((session, context, key, message))
 }
 
-fn check_session(claims: &Claims, dialect: Dialect, evidence: SessionEvidence, now: UnixTime) -> Result<Option<Arc<Session>>> {
-    let other_dialect = || Error::new(ErrorKind::UnsupportedProtocol, "the session was attested under another protocol");
+fn check_session(
+    claims: &Claims,
+    dialect: Dialect,
+    evidence: SessionEvidence,
+    now: UnixTime,
+) -> Result<Option<Arc<Session>>> {
+    let other_dialect =
+        || Error::new(ErrorKind::UnsupportedProtocol, "the session was attested under another protocol");
     if claims.dialect.is_some_and(|attested| attested != dialect) {
         return Err(other_dialect());
     }
@@ -124,7 +135,10 @@ fn check_session(claims: &Claims, dialect: Dialect, evidence: SessionEvidence, n
         return Err(Error::new(ErrorKind::TokenExpired, "the session has expired"));
     }
     // A token of another issuer could name a session of ours by chance or by malice.
-    if session.agent_id != claims.agent_id || session.workload_id != claims.workload_id || session.context != claims.scope {
+    if session.agent_id != claims.agent_id
+        || session.workload_id != claims.workload_id
+        || session.context != claims.scope
+    {
         return Err(Error::new(ErrorKind::TokenVerificationFailed, "the token does not belong to its session"));
     }
     Ok(Some(session))
@@ -134,7 +148,9 @@ fn check_session(claims: &Claims, dialect: Dialect, evidence: SessionEvidence, n
 fn bound_key(claims: &Claims, session: Option<&Session>) -> Result<PublicKey> {
     let refuse = |reason: &'static str| Err(Error::new(ErrorKind::TokenVerificationFailed, reason));
     match (claims.key, session.map(|session| session.key)) {
-        (Some(confirmed), Some(bound)) if confirmed != bound => refuse("the token is bound to another key than its session"),
+        (Some(confirmed), Some(bound)) if confirmed != bound => {
+            refuse("the token is bound to another key than its session")
+        }
         (Some(key), _) | (None, Some(key)) => Ok(key),
         (None, None) => refuse("the token is not bound to a key and there is no session store"),
     }

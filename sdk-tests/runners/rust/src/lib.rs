@@ -1,6 +1,7 @@
 //! Runs the shared vectors against the core. Every file's `count` is checked, every case type must be known.
 
 pub mod envelopes;
+pub mod gateway;
 pub mod jwt;
 
 use std::fs;
@@ -55,6 +56,7 @@ pub const FILES: &[(&str, Check)] = &[
     ("smcp-envelope-checks.json", envelopes::check_envelope),
     ("smcp-ed25519-edge.json", envelopes::check_envelope),
     ("jwt.json", jwt::check_token),
+    ("smcp-gateway.json", gateway::check_gateway),
 ];
 
 /// Runs one file.

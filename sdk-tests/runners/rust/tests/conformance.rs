@@ -34,4 +34,5 @@ files! {
     smcp_envelope_checks: "smcp-envelope-checks.json",
     smcp_ed25519_edge: "smcp-ed25519-edge.json",
     jwt: "jwt.json",
+    smcp_gateway: "smcp-gateway.json",
 }

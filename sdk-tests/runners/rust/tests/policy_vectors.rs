@@ -1,11 +1,4 @@
 //! Every shared policy vector, run through the public interface.
-#![expect(
-    clippy::as_conversions,
-    clippy::disallowed_types,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "vectors are data of the tests; what is decided on goes through `json::scan`"
-)]
 
 use std::collections::BTreeMap;
 
@@ -17,7 +10,7 @@ use smcp_core::policy::{
 use smcp_core::settings::Syntax;
 use smcp_core::{Error, ErrorKind, Result, json};
 
-const VECTORS: &str = include_str!("../../sdk-tests/vectors/policy.json");
+const VECTORS: &str = include_str!("../../../vectors/policy.json");
 
 /// Times of counted calls, per session and capability.
 type Counters = BTreeMap<(String, usize), Vec<f64>>;
@@ -132,10 +125,9 @@ fn run_rate(vectors: &Vectors, vector: &Value) -> std::result::Result<(), String
         if allowed != (vector["expect_each"][index] == "allow") {
             return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
         }
-        if let Some(expected) = vector.get("capability_each").map(|list| &list[index]) {
-            if expected.as_u64() != decision.allowed().ok().map(|index| index as u64) {
-                return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
-            }
+        let expected = vector.get("capability_each").map(|list| list[index].as_u64());
+        if expected.is_some_and(|expected| expected != decision.allowed().ok().map(|index| index as u64)) {
+            return Err(format!("call {index} at {now}: {:?}", decision.verdict()));
         }
         last = Some(decision);
     }

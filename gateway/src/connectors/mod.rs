@@ -1,0 +1,3 @@
+//! Tool servers built into the gateway.
+
+pub mod filesystem;
