@@ -1,8 +1,8 @@
 //! Envelopes as our own client and as the published Python client write them, and contexts to judge them by.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use smcp_core::json::{self, KeyOrder, Kind, Value};
-use smcp_core::keys::{AgentKey, Signer as _, encode_base64};
+use smcp_core::json::{self, Kind, Value};
+use smcp_core::keys::{AgentKey, Signer as _};
 use smcp_core::policy::{SecurityContext, load_context};
 use smcp_core::settings::Syntax;
 use smcp_core::smcp::send::compose_envelope;
@@ -170,6 +170,8 @@ pub fn contexts() -> Vec<(&'static str, SecurityContext)> {
 
 #[cfg(test)]
 mod tests {
+    use smcp_core::json::KeyOrder;
+
     use super::*;
 
     /// A ratio between different messages would say nothing.
@@ -183,7 +185,6 @@ mod tests {
             assert!(input.spaced_wire.len() > input.own_wire.len());
             let canonical = json::write_canonical(json::scan(&input.spaced_wire).unwrap().root(), KeyOrder::CodePoint);
             assert_eq!(canonical, input.own_wire);
-            assert!(!encode_base64(input.message.as_slice()).is_empty());
         }
     }
 }

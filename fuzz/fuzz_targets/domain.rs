@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use smcp_core::policy::SecurityContext;
-use smcp_fuzz::{allows, load};
+use smcp_fuzz::{allows, load, without_blanks};
 use url::Url;
 
 static CONTEXT: LazyLock<SecurityContext> = LazyLock::new(|| {
@@ -41,14 +41,9 @@ fn is_listed(host: &str) -> bool {
         || host.strip_suffix(".example.com").is_some_and(|name| !name.is_empty())
 }
 
-/// What the WHATWG rules remove at both ends before they read a URL.
-fn trimmed(text: &str) -> &str {
-    text.trim_matches(|character: char| character <= ' ')
-}
-
 /// The host of a URL or of a bare host, as a browser reads it.
 fn host_of(text: &str) -> Option<String> {
-    let text = trimmed(text);
+    let text = without_blanks(text);
     let url = match Url::parse(text) {
         Ok(url) if SCHEMES.contains(&url.scheme()) => url,
         Ok(_) | Err(_) => Url::parse(&format!("https://{text}")).ok()?,
@@ -58,7 +53,7 @@ fn host_of(text: &str) -> Option<String> {
 
 /// The host of text that is a URL by itself, whatever name it stands under.
 fn embedded_host(text: &str) -> Option<String> {
-    let url = Url::parse(trimmed(text)).ok().filter(|url| SCHEMES.contains(&url.scheme()))?;
+    let url = Url::parse(without_blanks(text)).ok().filter(|url| SCHEMES.contains(&url.scheme()))?;
     normal_host(&url)
 }
 
@@ -69,7 +64,7 @@ fn normal_host(url: &Url) -> Option<String> {
 
 /// What a program that splits at slashes and the last `@` takes for the host, where that is an ordinary name.
 fn naive_host(text: &str) -> Option<String> {
-    let text = trimmed(text);
+    let text = without_blanks(text);
     let scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let rest = text.split_once("://").filter(|(before, _)| scheme(before)).map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#', '\\']).next()?;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use smcp_core::policy::SecurityContext;
-use smcp_fuzz::{allows, load};
+use smcp_fuzz::{allows, load, without_blanks};
 
 static ALLOWING: LazyLock<SecurityContext> = LazyLock::new(|| {
     load("{name: a, capabilities: [{tool_pattern: fs.read, path_allowlist: [/workspace, /data/*.csv]}]}")
@@ -37,7 +37,8 @@ fuzz_target!(|input: &[u8]| {
     let one_line = !text.chars().any(char::is_control);
     let hidden = json!({ "path": "/workspace/a", "elsewhere": [text] });
     if one_line && text.starts_with('/') && allows(&ALLOWING, "fs.read", &hidden) {
-        for reading in readings(text) {
+        // Blanks at its ends are removed before a text that is only suspected to be a path is read as one.
+        for reading in readings(without_blanks(text)) {
             assert!(is_allowed(&components(&reading)), "allowed under another name, read as `{reading}`");
         }
     }

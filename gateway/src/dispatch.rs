@@ -124,7 +124,9 @@ impl Dispatch<'_> {
     }
 
     fn introduce(&self, gateway: &Gateway, method: &str) -> UpstreamAnswer {
-        let text = |name: &str| self.call.params().and_then(|params| params.get(name)).and_then(smcp_core::json::Value::as_str);
+        let text = |name: &str| {
+            self.call.params().and_then(|params| params.get(name)).and_then(smcp_core::json::Value::as_str)
+        };
         match method {
             "initialize" => {
                 let result = initialize(text("protocolVersion").as_deref(), offer(gateway), self.dialect.attest_path());
@@ -136,7 +138,8 @@ impl Dispatch<'_> {
     }
 
     fn list(&self, gateway: &Gateway, kind: ListKind) -> UpstreamAnswer {
-        let cursor = self.call.params().and_then(|params| params.get("cursor")).and_then(smcp_core::json::Value::as_str);
+        let cursor =
+            self.call.params().and_then(|params| params.get("cursor")).and_then(smcp_core::json::Value::as_str);
         let index = gateway.upstreams.index();
         let entries = index.entries(kind).iter();
         let entries = entries
@@ -173,7 +176,9 @@ impl Dispatch<'_> {
     }
 
     fn response(&self, answer: &UpstreamAnswer) -> Result<Reply> {
-        let broken = |_| Error::new(ErrorKind::UpstreamProtocolError, "the answer cannot be written").with_executed(Executed::Yes);
+        let broken = |_| {
+            Error::new(ErrorKind::UpstreamProtocolError, "the answer cannot be written").with_executed(Executed::Yes)
+        };
         let id = self.call.id().unwrap_or("null").as_bytes();
         let object = ObjectWriter::new().text("jsonrpc", "2.0").raw("id", id);
         match answer {

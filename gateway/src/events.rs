@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use smcp_core::audit::{AuditEvent, AuditRecord, CallOutcome, Decided, RedactionKey, Sanitised};
+use smcp_core::audit::{AuditEvent, AuditRecord, CallOutcome, Decided, RedactionKey};
 use smcp_core::error::{Error, Executed, Result};
 use smcp_core::policy::{Decision, DeniedBy, Verdict};
 use smcp_core::session::Session;
@@ -16,7 +16,7 @@ use smcp_core::time::UnixTime;
 use crate::dispatch::Reply;
 
 /// A session was opened by an attestation.
-pub fn attested(session: &Session, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
+pub(crate) fn attested(session: &Session, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
     AuditRecord {
         request_id: Some(request_id.to_owned()),
         source: Some(source.to_string()),
@@ -25,7 +25,7 @@ pub fn attested(session: &Session, request_id: &str, source: IpAddr, now: UnixTi
 }
 
 /// A session was opened by an orchestrator through the operator API.
-pub fn opened_by_operator(session: &Session, now: UnixTime) -> AuditRecord {
+pub(crate) fn opened_by_operator(session: &Session, now: UnixTime) -> AuditRecord {
     AuditRecord {
         note: Some(Cow::Borrowed("opened through the operator API")),
         ..of_session(AuditEvent::AttestationSucceeded, session, now)
@@ -33,7 +33,7 @@ pub fn opened_by_operator(session: &Session, now: UnixTime) -> AuditRecord {
 }
 
 /// An attestation was refused; `request` is there when the body was at least a request.
-pub fn attestation_refused(
+pub(crate) fn attestation_refused(
     request: Option<&AttestationRequest>,
     error: &Error,
     request_id: &str,
@@ -54,28 +54,34 @@ pub fn attestation_refused(
 }
 
 /// A session came to its end in time.
-pub fn expired(session: &Session, now: UnixTime) -> AuditRecord {
+pub(crate) fn expired(session: &Session, now: UnixTime) -> AuditRecord {
     of_session(AuditEvent::SecurityTokenExpired, session, now)
 }
 
 /// An operator revoked a session; `blocked` says whether its workload and key are blocked too.
-pub fn revoked(session: &Session, blocked: bool, now: UnixTime) -> AuditRecord {
+pub(crate) fn revoked(session: &Session, blocked: bool, now: UnixTime) -> AuditRecord {
     let note = if blocked { "workload and key are blocked" } else { "the session only" };
     AuditRecord { note: Some(Cow::Borrowed(note)), ..of_session(AuditEvent::SessionRevoked, session, now) }
 }
 
 /// A session was ended in the ordinary way.
-pub fn ended(session: &Session, now: UnixTime) -> AuditRecord {
+pub(crate) fn ended(session: &Session, now: UnixTime) -> AuditRecord {
     of_session(AuditEvent::SessionEnded, session, now)
 }
 
 /// An operator lifted a block.
-pub fn allowed(workload_id: &str, now: UnixTime) -> AuditRecord {
+pub(crate) fn allowed(workload_id: &str, now: UnixTime) -> AuditRecord {
     AuditRecord { workload_id: Some(workload_id.to_owned()), ..AuditRecord::new(AuditEvent::WorkloadAllowed, now) }
 }
 
 /// Step 8: an authorised call, before it is forwarded.
-pub fn authorized(call: &AuthorizedCall<'_>, key: &RedactionKey, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
+pub(crate) fn authorized(
+    call: &AuthorizedCall<'_>,
+    key: &RedactionKey,
+    request_id: &str,
+    source: IpAddr,
+    now: UnixTime,
+) -> AuditRecord {
     AuditRecord {
         context_digest: Some(call.context().digest),
         ..authorized_facts(&call.facts(), &call.admitted().call(), key, request_id, source, now)
@@ -83,7 +89,7 @@ pub fn authorized(call: &AuthorizedCall<'_>, key: &RedactionKey, request_id: &st
 }
 
 /// As [`authorized`], for a call that came without envelope.
-pub fn authorized_facts(
+pub(crate) fn authorized_facts(
     facts: &CallFacts,
     call: &Call<'_>,
     key: &RedactionKey,
@@ -92,7 +98,7 @@ pub fn authorized_facts(
     now: UnixTime,
 ) -> AuditRecord {
     AuditRecord {
-        arguments: call.arguments().map(|arguments| Sanitised::of(arguments, key)),
+        arguments: call.arguments().map(|arguments| key.sanitise(arguments)),
         decision: Some(facts.decision.as_ref().map_or(Decided::Allowed, decided)),
         source: Some(source.to_string()),
         ..of_facts(AuditEvent::ToolCallAuthorized, facts, request_id, now)
@@ -100,12 +106,24 @@ pub fn authorized_facts(
 }
 
 /// Step 10: how an authorised call ended.
-pub fn completed(call: &AuthorizedCall<'_>, reply: &Result<Reply>, took: Duration, request_id: &str, now: UnixTime) -> AuditRecord {
+pub(crate) fn completed(
+    call: &AuthorizedCall<'_>,
+    reply: &Result<Reply>,
+    took: Duration,
+    request_id: &str,
+    now: UnixTime,
+) -> AuditRecord {
     completed_facts(&call.facts(), reply, took, request_id, now)
 }
 
 /// As [`completed`], for a call that came without envelope.
-pub fn completed_facts(facts: &CallFacts, reply: &Result<Reply>, took: Duration, request_id: &str, now: UnixTime) -> AuditRecord {
+pub(crate) fn completed_facts(
+    facts: &CallFacts,
+    reply: &Result<Reply>,
+    took: Duration,
+    request_id: &str,
+    now: UnixTime,
+) -> AuditRecord {
     let duration_millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let outcome = match reply {
         Ok(reply) => CallOutcome {
@@ -129,12 +147,12 @@ pub fn completed_facts(facts: &CallFacts, reply: &Result<Reply>, took: Duration,
 }
 
 /// A refused call.
-pub fn refused(refusal: &Refusal, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
+pub(crate) fn refused(refusal: &Refusal, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
     refused_facts(&refusal.facts, &refusal.error, request_id, source, now)
 }
 
 /// As [`refused`], for a call that came without envelope.
-pub fn refused_facts(facts: &CallFacts, error: &Error, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
+pub(crate) fn refused_facts(facts: &CallFacts, error: &Error, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
     AuditRecord {
         decision: facts.decision.as_ref().map(decided),
         violation: Some(error.clone()),

@@ -20,14 +20,16 @@ use crate::signer::{
 use crate::tls::TlsFiles;
 
 /// Makes the state folder, closed to others.
-pub fn make_state_folder(folder: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Error::new(ErrorKind::ConfigInvalid, format!("state folder `{}`: {error}", folder.display()))
-    })
+pub(crate) fn make_state_folder(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::new(ErrorKind::ConfigInvalid, format!("state folder `{}`: {error}", folder.display())))
 }
 
 /// Opens the signing keys; the active one is made at the first start.
-pub fn open_key_ring(config: &Config) -> Result<KeyRing> {
+pub(crate) fn open_key_ring(config: &Config) -> Result<KeyRing> {
     let signing = &config.signing;
     if !signing.key_file.exists() {
         let key = create_ed25519_key(&signing.key_file)?;
@@ -39,11 +41,15 @@ pub fn open_key_ring(config: &Config) -> Result<KeyRing> {
         .map(|key| RetiredKeyFile { path: key.key_file.clone(), retired_at: key.retired_at })
         .collect();
     let seconds = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
-    KeyRing::open(&signing.key_file, &retired, KeyRingRules::new(seconds(signing.overlap), seconds(config.session.token_ttl))?)
+    KeyRing::open(
+        &signing.key_file,
+        &retired,
+        KeyRingRules::new(seconds(signing.overlap), seconds(config.session.token_ttl))?,
+    )
 }
 
 /// Opens the operator's token; it is made at the first start.
-pub fn open_operator_token(file: &Path) -> Result<OperatorToken> {
+pub(crate) fn open_operator_token(file: &Path) -> Result<OperatorToken> {
     if !file.exists() {
         create_operator_token(file)?;
     }
@@ -51,7 +57,7 @@ pub fn open_operator_token(file: &Path) -> Result<OperatorToken> {
 }
 
 /// Opens the audit key, which must not be a token key; it is made at the first start.
-pub fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> {
+pub(crate) fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> {
     let file = &config.audit.key_file;
     if !file.exists() {
         create_ed25519_key(file)?;
@@ -60,7 +66,7 @@ pub fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> 
 }
 
 /// Makes the configured workload verifier.
-pub fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) -> Result<Arc<dyn WorkloadVerifier>> {
+pub(crate) fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) -> Result<Arc<dyn WorkloadVerifier>> {
     Ok(match &config.attestation.verifier {
         VerifierConfig::AllowAll => Arc::new(AllowAll::for_listeners(&[address])?),
         VerifierConfig::Static(workloads) => {
@@ -74,12 +80,12 @@ pub fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) ->
             }
             Arc::new(Static::new(list)?)
         }
-        VerifierConfig::Oidc(oidc) => Arc::new(Oidc::new(oidc_settings(oidc), now)?),
+        VerifierConfig::Oidc(oidc) => Arc::new(Oidc::new(oidc_settings(oidc)?, now)?),
     })
 }
 
-fn oidc_settings(oidc: &OidcConfig) -> OidcSettings {
-    OidcSettings {
+fn oidc_settings(oidc: &OidcConfig) -> Result<OidcSettings> {
+    Ok(OidcSettings {
         issuer: oidc.issuer.clone(),
         audience: oidc.audience.clone(),
         workload_claim: oidc.workload_claim.clone(),
@@ -99,16 +105,16 @@ fn oidc_settings(oidc: &OidcConfig) -> OidcSettings {
             JwksSource::Url(url) => KeySource::Url { url: url.clone(), ca_file: oidc.ca_file.clone() },
         },
         leeway_seconds: 0,
-    }
+    })
 }
 
 /// The files of the agents' listener.
-pub fn tls_files(tls: &TlsConfig) -> TlsFiles {
+pub(crate) fn tls_files(tls: &TlsConfig) -> TlsFiles {
     TlsFiles { certificate: tls.cert.clone(), key: tls.key.clone(), client_ca: tls.client_ca.clone() }
 }
 
 /// Names under which the operator's socket is called.
-pub fn loopback_hosts(address: SocketAddr) -> Vec<HostPattern> {
+pub(crate) fn loopback_hosts(address: SocketAddr) -> Vec<HostPattern> {
     let port = address.port();
     [address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
         .iter()

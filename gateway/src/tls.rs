@@ -61,9 +61,12 @@ pub fn load_server_config(files: &TlsFiles) -> Result<ServerConfig> {
     let provider = provider();
     let chain = load_certificates(&files.certificate)?;
     let key = load_key(&files.key)?;
-    let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => refuse(&files.key, "is not the key of the certificate"),
-        _ => refuse(&files.certificate, format_args!("certificate or key cannot be used: {error}")),
+    let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            refuse(&files.key, "is not the key of the certificate")
+        } else {
+            refuse(&files.certificate, format_args!("certificate or key cannot be used: {error}"))
+        }
     })?;
     let client_verifier = client_verifier(files.client_ca.as_deref(), &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)

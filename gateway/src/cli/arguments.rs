@@ -4,6 +4,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
 use super::attest::Attest;
+use super::audit::Audit;
 use super::call::Call;
 use super::init::Init;
 use super::keygen::Keygen;
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Policy(Policy),
     /// See and revoke sessions of a running gateway
     Session(SessionCommand),
+    /// Prove what an audit log says
+    Audit(Audit),
     /// Write a commented configuration, a context and a key into a folder
     Init(Init),
 }
@@ -70,6 +73,7 @@ impl Command {
             Self::Verify(command) => command.json,
             Self::Policy(command) => command.writes_json(),
             Self::Session(command) => command.writes_json(),
+            Self::Audit(command) => command.writes_json(),
             Self::Init(_) => false,
         }
     }

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod attest;
+mod audit;
 mod call;
 mod connection;
 mod exit_status;
@@ -45,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     // A mistake in the command line is no answer of the command; everything else is, also in JSON.
     if parsed.command.writes_json() && failure.status != ExitStatus::Usage {
-        let _ = output.json(&failure.to_json());
+        drop(output.json(&failure.to_json()));
     } else {
         output.fail(&failure);
     }
@@ -61,6 +62,7 @@ fn execute(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Verify(command) => command.run(output),
         Command::Policy(command) => command.run(output),
         Command::Session(command) => command.run(output),
+        Command::Audit(command) => command.run(output),
         Command::Init(command) => command.run(output),
     }
 }

@@ -96,7 +96,7 @@ impl Output {
 
     /// Prints one line beside the answer, on standard error. That nobody can be told is no reason to fail.
     pub(super) fn note(&self, text: impl Display) {
-        let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+        drop(io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
     }
 
     /// Prints a warning on standard error.

@@ -69,7 +69,9 @@ async fn attest(
     });
     match task.await {
         Ok(response) => response,
-        Err(_) => refused(&Error::new(ErrorKind::InternalError, "the attestation ended in a defect"), dialect, clock::now()),
+        Err(_) => {
+            refused(&Error::new(ErrorKind::InternalError, "the attestation ended in a defect"), dialect, clock::now())
+        }
     }
 }
 
@@ -120,7 +122,13 @@ async fn conclude(
                 gateway.sessions.revoke(&granted.session.id, None, now)?;
                 return Err(error);
             }
-            tracing::info!(request_id = id.0, session = granted.session.id, workload = granted.session.workload_id, context = granted.session.context, "attested");
+            tracing::info!(
+                request_id = id.0,
+                session = granted.session.id,
+                workload = granted.session.workload_id,
+                context = granted.session.context,
+                "attested"
+            );
             Ok(granted)
         }
         Err(error) => {
@@ -128,7 +136,10 @@ async fn conclude(
                 gateway.attestor.count_failure(&source, now);
             }
             tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
-            gateway.audit.refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source).await;
+            gateway
+                .audit
+                .refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source)
+                .await;
             Err(error)
         }
     }

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use smcp_core::ErrorKind;
 use smcp_core::error::Error;
+use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::smcp::receive::{AuthorizedCall, Refusal};
 use smcp_core::smcp::{Dialect, reply};
-use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::time::UnixTime;
 
 use super::timing::Timing;
@@ -69,7 +69,9 @@ async fn invoke(
     });
     match task.await {
         Ok(response) => response,
-        Err(_) => refused(&Error::new(ErrorKind::InternalError, "the call ended in a defect"), dialect, None, clock::now()),
+        Err(_) => {
+            refused(&Error::new(ErrorKind::InternalError, "the call ended in a defect"), dialect, None, clock::now())
+        }
     }
 }
 
@@ -81,7 +83,9 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
         Ok(call) => call,
         Err(refusal) => return refuse(gateway, &refusal, dialect, source, id, now).await,
     };
-    if let Err(error) = gateway.audit.append(events::authorized(&call, gateway.audit.redaction_key(), &id.0, source, now)).await {
+    if let Err(error) =
+        gateway.audit.append(events::authorized(&call, gateway.audit.redaction_key(), &id.0, source, now)).await
+    {
         return refuse(gateway, &call.admitted().refuse(error), dialect, source, id, now).await;
     }
     timing.passed(Step::Audit);
@@ -112,7 +116,14 @@ fn respond(call: &AuthorizedCall<'_>, reply: Result<Reply, Error>, dialect: Dial
     }
 }
 
-async fn refuse(gateway: &Gateway, refusal: &Refusal, dialect: Dialect, source: IpAddr, id: &RequestId, now: UnixTime) -> Response {
+async fn refuse(
+    gateway: &Gateway,
+    refusal: &Refusal,
+    dialect: Dialect,
+    source: IpAddr,
+    id: &RequestId,
+    now: UnixTime,
+) -> Response {
     let error = &refusal.error;
     tracing::warn!(
         request_id = id.0,

@@ -63,7 +63,10 @@ fn read_patterns(list: Value<'_>) -> Result<Arc<[ToolPattern]>> {
     let patterns: Vec<ToolPattern> = list
         .elements()
         .take(MAXIMUM_PATTERNS.saturating_add(1))
-        .map(|pattern| ToolPattern::parse(&pattern.as_str().ok_or_else(wrong)?).map_err(|error| invalid(error.message().to_owned())))
+        .map(|pattern| {
+            ToolPattern::parse(&pattern.as_str().ok_or_else(wrong)?)
+                .map_err(|error| invalid(error.message().to_owned()))
+        })
         .collect::<Result<_>>()?;
     if patterns.len() > MAXIMUM_PATTERNS {
         return Err(invalid(format!("a session has at most `{MAXIMUM_PATTERNS}` tool patterns")));
@@ -96,11 +99,15 @@ async fn open_session(gateway: &Gateway, wanted: Wanted) -> Result<(zeroize::Zer
         return Err(Error::new(ErrorKind::ScopeNotFound, "the security context does not exist"));
     }
     if gateway.sessions.blocked(&wanted.agent_id, &wanted.key, now)? {
-        return Err(Error::new(ErrorKind::WorkloadVerificationFailed, "the workload or its key is blocked after a revocation"));
+        return Err(Error::new(
+            ErrorKind::WorkloadVerificationFailed,
+            "the workload or its key is blocked after a revocation",
+        ));
     }
-    let taken = gateway.sessions.list(now)?.iter().any(|session| {
-        session.is_live(now) && session.execution_id.as_deref() == Some(wanted.execution_id.as_str())
-    });
+    let taken =
+        gateway.sessions.list(now)?.iter().any(|session| {
+            session.is_live(now) && session.execution_id.as_deref() == Some(wanted.execution_id.as_str())
+        });
     if taken {
         return Err(invalid("the execution has a live session already".to_owned()));
     }

@@ -1,6 +1,6 @@
 //! `initialize`, `server/discover` and `ping`, answered by the gateway itself (section 5).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The MCP versions an agent may speak through the gateway, newest first.
 pub const PROTOCOL_VERSIONS: [&str; 3] = ["2026-07-28", "2025-11-25", "2025-06-18"];
@@ -19,18 +19,24 @@ pub struct Offer {
 }
 
 fn capabilities(offer: Offer, attestation_path: &str, initialize: bool) -> Value {
+    let mut extensions = Map::new();
     let extension = json!({"version": "v1", "attestation_endpoint": attestation_path});
-    let mut extensions = json!({"ai.100monkeys/smcp": extension});
+    extensions.insert("ai.100monkeys/smcp".to_owned(), extension);
     if initialize {
-        extensions["smcp"] = json!({"version": "v1", "attestation_endpoint": attestation_path, "supported": true});
+        let published = json!({"version": "v1", "attestation_endpoint": attestation_path, "supported": true});
+        extensions.insert("smcp".to_owned(), published);
     }
-    let mut capabilities = json!({"tools": {}, "extensions": extensions});
-    for (offered, name) in [(offer.resources, "resources"), (offer.prompts, "prompts"), (offer.completions, "completions")] {
+    let mut capabilities = Map::new();
+    capabilities.insert("tools".to_owned(), json!({}));
+    capabilities.insert("extensions".to_owned(), Value::Object(extensions));
+    for (offered, name) in
+        [(offer.resources, "resources"), (offer.prompts, "prompts"), (offer.completions, "completions")]
+    {
         if offered {
-            capabilities[name] = json!({});
+            capabilities.insert(name.to_owned(), json!({}));
         }
     }
-    capabilities
+    Value::Object(capabilities)
 }
 
 fn server_info() -> Value {

@@ -1,6 +1,6 @@
 //! Pages of a deterministic list. The cursor names the last entry, so it stays right when the list changes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use smcp_core::keys::{decode_base64url, encode_base64url};
 
 /// Entries on one page.
@@ -20,7 +20,9 @@ pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str
     entries.sort_by(|left, right| left.0.cmp(&right.0));
     let after = match cursor {
         None => None,
-        Some(cursor) => Some(decode_base64url(cursor).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadCursor)?),
+        Some(cursor) => {
+            Some(decode_base64url(cursor).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadCursor)?)
+        }
     };
     let mut rest = entries.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut last = None;
@@ -29,12 +31,15 @@ pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str
         last = Some(key);
         listed.push(value);
     }
-    let mut result = json!({"resultType": "complete", "ttlMs": TTL_MILLIS, "cacheScope": "private"});
-    result[member] = Value::Array(listed);
+    let mut result = Map::new();
+    result.insert("resultType".to_owned(), json!("complete"));
+    result.insert("ttlMs".to_owned(), json!(TTL_MILLIS));
+    result.insert("cacheScope".to_owned(), json!("private"));
+    result.insert(member.to_owned(), Value::Array(listed));
     if let (Some(last), Some(_)) = (last, rest.next()) {
-        result["nextCursor"] = Value::String(encode_base64url(last.as_bytes()));
+        result.insert("nextCursor".to_owned(), Value::String(encode_base64url(last.as_bytes())));
     }
-    Ok(result)
+    Ok(Value::Object(result))
 }
 
 #[cfg(test)]
