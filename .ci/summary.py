@@ -1,7 +1,7 @@
 """Counts the tests of one run and fails when any failed, was skipped or did not run.
 
-    summary.py REPORTS [--pending "PATH …"] SUITE[:FOLDER[:GATE]] …   a run that went through
-    summary.py REPORTS --failed                                 a run that stopped: count what there is
+    summary.py REPORTS [--pending "PATH …"] --expect SUITE[:FOLDER[:GATE]] …   a run that went through
+    summary.py REPORTS --failed                                          a run that stopped: count what there is
 
 `REPORTS` holds one `NAME.log` of `cargo test` or `NAME.xml` (JUnit) of pytest for each suite.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 CARGO_RESULT = re.compile(
     r"^test result: \w+\. (?P<passed>\d+) passed; (?P<failed>\d+) failed; (?P<ignored>\d+) ignored;"
@@ -80,7 +80,7 @@ def main() -> int:
     """Prints a table, what is wrong, and the closing line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path)
-    parser.add_argument("suites", nargs="*")
+    parser.add_argument("--expect", nargs="*", default=[], metavar="SUITE[:FOLDER[:GATE]]")
     parser.add_argument("--pending", default="")
     parser.add_argument("--failed", action="store_true")
     arguments = parser.parse_args()
@@ -89,7 +89,7 @@ def main() -> int:
     print()
     for name, found in counts.items():
         print(f"{name:16} {found.passed:6} passed {found.failed:4} failed {found.skipped:4} left out")
-    faults = find_faults(counts, arguments.suites, set(arguments.pending.split()))
+    faults = find_faults(counts, arguments.expect, set(arguments.pending.split()))
     for fault in faults:
         print(f"FAULT: {fault}")
 

@@ -71,7 +71,8 @@ impl Attest {
 /// The claims of a token as JSON, for showing: nothing is verified here, which is the gateway's business.
 pub(super) fn token_claims(token: &str) -> Option<Vec<u8>> {
     let claims = decode_base64url(token.split('.').nth(1)?)?;
-    let is_object = json::scan_with(&claims, claim_limits()).is_ok_and(|document| document.root().kind() == Kind::Object);
+    let is_object =
+        json::scan_with(&claims, claim_limits()).is_ok_and(|document| document.root().kind() == Kind::Object);
     is_object.then_some(claims)
 }
 

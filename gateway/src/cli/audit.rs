@@ -205,7 +205,10 @@ fn show(report: &AuditReport, output: &Output) -> Outcome<()> {
         output.line(format_args!("head  {head}"))?;
     }
     if status(report) == ExitStatus::Incomplete {
-        output.line(format_args!("{}: the chain is intact, but a proof is missing", output.paint(Style::Caution, "incomplete")))?;
+        output.line(format_args!(
+            "{}: the chain is intact, but a proof is missing",
+            output.paint(Style::Caution, "incomplete")
+        ))?;
     }
     Ok(())
 }
@@ -218,9 +221,11 @@ fn show_proof(name: &str, proof: &Proof, output: &Output) -> Outcome<()> {
             output.paint(Style::Caution, "not proved"),
             one_line(&finding.to_string())
         )),
-        Proof::Fails(finding) => {
-            output.line(format_args!("{name:<9} {}  {}", output.paint(Style::Bad, "NO"), one_line(&finding.to_string())))
-        }
+        Proof::Fails(finding) => output.line(format_args!(
+            "{name:<9} {}  {}",
+            output.paint(Style::Bad, "NO"),
+            one_line(&finding.to_string())
+        )),
     }
 }
 

@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn results_are_read_for_people() {
         let show = |text: &str| readable(json::scan(text.as_bytes()).unwrap().root());
-        assert_eq!(show(r#"{"content":[{"type":"text","text":"a\u001b[31m\n"},{"type":"text","text":"b"}]}"#), "a\\u{1b}[31m\nb");
+        assert_eq!(
+            show(r#"{"content":[{"type":"text","text":"a\u001b[31m\n"},{"type":"text","text":"b"}]}"#),
+            "a\\u{1b}[31m\nb"
+        );
         assert_eq!(show(r#"{"content":[{"type":"image"}]}"#), r#"{"type":"image"}"#);
         assert_eq!(show(r#"{"content":[]}"#), r#"{"content":[]}"#);
         assert_eq!(show("{}"), "{}");

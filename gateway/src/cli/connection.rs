@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use smcp_client::{
-    BlockingClient, ClientCertificate, ClientError, ClientOptions, Environment, EphemeralKey, FileCredential, SessionSigner,
+    BlockingClient, ClientCertificate, ClientError, ClientOptions, Environment, EphemeralKey, FileCredential,
+    SessionSigner,
 };
 use smcp_core::ErrorKind;
 use smcp_core::smcp::Dialect;
@@ -122,7 +123,9 @@ pub(super) fn failure_of(error: &ClientError) -> Failure {
         ErrorKind::WorkloadVerificationFailed => {
             failure.with_hint("the gateway does not know this workload; `--credential-file` or `--key` may be missing")
         }
-        ErrorKind::ScopeNotFound => failure.with_hint("the gateway's `grants` say which workload may ask for which context"),
+        ErrorKind::ScopeNotFound => {
+            failure.with_hint("the gateway's `grants` say which workload may ask for which context")
+        }
         _ => failure,
     }
 }

@@ -54,7 +54,9 @@ pub(super) fn read_object(argument: &str) -> Outcome<Vec<u8>> {
     };
     match json::scan_with(&text, Limits { bytes: LARGEST, ..Limits::default() }) {
         Ok(document) if document.root().kind() == Kind::Object => {}
-        Ok(_) => return Err(Failure::usage(format!("{origin}: expected a JSON object such as `{{\"path\": \"a.txt\"}}`"))),
+        Ok(_) => {
+            return Err(Failure::usage(format!("{origin}: expected a JSON object such as `{{\"path\": \"a.txt\"}}`")));
+        }
         Err(error) => return Err(Failure::usage(format!("{origin}: not JSON: {error}"))),
     }
     Ok(text)
@@ -106,7 +108,8 @@ mod tests {
         for (text, seconds) in [("90s", Some(90)), ("30m", Some(1800)), ("24h", Some(86_400)), ("7d", Some(604_800))] {
             assert_eq!(parse_duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
         }
-        for text in ["", "24", "h", "0s", "1.5h", "-1s", "1w", "99999999999999999999s", "9999999999999999d", "1 h", "é"] {
+        for text in ["", "24", "h", "0s", "1.5h", "-1s", "1w", "99999999999999999999s", "9999999999999999d", "1 h", "é"]
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -118,7 +118,8 @@ impl Keygen {
             Some(Form::Jwks) => output.line(KeySet::new(vec![key.clone()])?.to_jwks()),
             Some(Form::Pem) => output.line(public_key_to_pem(key.material()).trim_end()),
             Some(Form::Base64) => {
-                let text = base64.ok_or_else(|| Failure::usage("an RSA key has no such form; use `--public pem` or `jwks`"))?;
+                let text = base64
+                    .ok_or_else(|| Failure::usage("an RSA key has no such form; use `--public pem` or `jwks`"))?;
                 output.line(text)
             }
             None if self.json => {

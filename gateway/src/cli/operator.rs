@@ -185,7 +185,9 @@ fn check_answer(status: u16, body: &[u8]) -> Outcome<()> {
         return Err(Error::new(kind, message).into());
     }
     Err(match status {
-        401 => Failure::check(message).with_hint("the token file belongs to another gateway, or the token was replaced"),
+        401 => {
+            Failure::check(message).with_hint("the token file belongs to another gateway, or the token was replaced")
+        }
         _ => Failure::check(message),
     })
 }

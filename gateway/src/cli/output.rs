@@ -106,11 +106,7 @@ impl Output {
 
     /// Prints why the command failed on standard error.
     pub(super) fn fail(&self, failure: &Failure) {
-        self.note(format_args!(
-            "{}: {}",
-            paint(self.colour_errors, Style::Bad, "error"),
-            printable(&failure.text())
-        ));
+        self.note(format_args!("{}: {}", paint(self.colour_errors, Style::Bad, "error"), printable(&failure.text())));
         if let Some(hint) = &failure.hint {
             self.note(format_args!("{}: {hint}", paint(self.colour_errors, Style::Faint, "hint")));
         }

@@ -122,8 +122,13 @@ impl SessionCommand {
 }
 
 /// The columns of the list: title, member of the answer.
-const COLUMNS: [(&str, &str); 5] =
-    [("SESSION", "session_id"), ("WORKLOAD", "workload_id"), ("CONTEXT", "context"), ("STATE", "state"), ("EXPIRES", "expires_at")];
+const COLUMNS: [(&str, &str); 5] = [
+    ("SESSION", "session_id"),
+    ("WORKLOAD", "workload_id"),
+    ("CONTEXT", "context"),
+    ("STATE", "state"),
+    ("EXPIRES", "expires_at"),
+];
 
 impl List {
     fn run(&self, output: &Output) -> Outcome<()> {

@@ -36,11 +36,14 @@ impl Tools {
         }
         let document = json::scan_with(&tools, Limits { bytes: LARGEST, ..Limits::default() })
             .map_err(|error| Failure::check(format!("the list is not strict JSON: {error}")))?;
-        let text = |tool: Value<'_>, name: &str| tool.get(name).and_then(Value::as_str).unwrap_or_default().into_owned();
+        let text =
+            |tool: Value<'_>, name: &str| tool.get(name).and_then(Value::as_str).unwrap_or_default().into_owned();
         let rows: Vec<(String, String)> = document
             .root()
             .elements()
-            .map(|tool| (one_line(&text(tool, "name")), one_line(text(tool, "description").lines().next().unwrap_or_default())))
+            .map(|tool| {
+                (one_line(&text(tool, "name")), one_line(text(tool, "description").lines().next().unwrap_or_default()))
+            })
             .collect();
         if rows.is_empty() {
             output.line("no tools")?;

@@ -6,7 +6,9 @@ use clap::Args;
 use smcp_core::json::{Limits, ObjectWriter};
 use smcp_core::keys::{KeyMaterial, KeySet, PublicKey};
 use smcp_core::smcp::token::{Claims, TokenRules, TokenVerifier};
-use smcp_core::smcp::{CanonicalMessage, Dialect, EnvelopeRules, PayloadRule, VerifyRules, WireEnvelope, verify_envelope};
+use smcp_core::smcp::{
+    CanonicalMessage, Dialect, EnvelopeRules, PayloadRule, VerifyRules, WireEnvelope, verify_envelope,
+};
 use smcp_core::time::UnixTime;
 use smcp_core::{Error, ErrorKind};
 
@@ -126,7 +128,8 @@ impl Verify {
                 Err(error) => refusal = Some(error),
             }
         }
-        let refusal = refusal.unwrap_or_else(|| Error::new(ErrorKind::ConfigInvalid, "there is no Ed25519 key to verify with"));
+        let refusal =
+            refusal.unwrap_or_else(|| Error::new(ErrorKind::ConfigInvalid, "there is no Ed25519 key to verify with"));
         let stale = refusal.kind() == ErrorKind::StaleTimestamp;
         let failure = Failure::from(refusal);
         Err(if stale {
@@ -142,7 +145,8 @@ impl Verify {
     /// The keys of which one must fit, and the token's claims where it was verified; `None` when it names no key.
     fn keys(&self, envelope: &WireEnvelope<'_>, now: UnixTime) -> Outcome<Option<(Vec<PublicKey>, Option<Claims>)>> {
         if let Some(text) = &self.key.key {
-            let key = PublicKey::parse_base64(text).map_err(|error| Failure::usage(format!("`--key`: {}", error.message())))?;
+            let key = PublicKey::parse_base64(text)
+                .map_err(|error| Failure::usage(format!("`--key`: {}", error.message())))?;
             return Ok(Some((vec![key], None)));
         }
         if let Some(path) = &self.key.jwks {

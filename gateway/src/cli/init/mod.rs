@@ -43,7 +43,8 @@ impl Init {
             .map_err(|error| Failure::usage(format!("{}: {}", shown(&self.folder), reason(&error))))?;
         let files = path_in_allowlist(&folder.join("files"))?;
         let place = |name: &str| folder.join(name);
-        let new = ["gateway.yaml", "contexts/read-only-files.yaml", "docs-bot.secret", "smcp-state", ".gitignore"].map(place);
+        let new =
+            ["gateway.yaml", "contexts/read-only-files.yaml", "docs-bot.secret", "smcp-state", ".gitignore"].map(place);
         if let Some(existing) = new.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             return Err(Failure::check(format!("{} exists already and is not overwritten", shown(existing))));
         }
@@ -126,5 +127,9 @@ fn path_in_allowlist(path: &Path) -> Outcome<String> {
 /// A word that a shell reads as it stands.
 fn word(text: &str) -> String {
     let plain = |character: char| character.is_alphanumeric() || "/._-+=:,@".contains(character);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

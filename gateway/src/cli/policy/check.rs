@@ -63,7 +63,12 @@ impl Check {
             for report in &reports {
                 show(report, output)?;
             }
-            output.line(format_args!("{}, {}, {}", count(files.len(), "file"), count(errors, "error"), count(warnings, "warning")))?;
+            output.line(format_args!(
+                "{}, {}, {}",
+                count(files.len(), "file"),
+                count(errors, "error"),
+                count(warnings, "warning")
+            ))?;
         }
         let failed = errors > 0 || (self.deny_warnings && warnings > 0);
         Ok(if failed { ExitStatus::Failed } else { ExitStatus::Done })
@@ -76,7 +81,8 @@ fn count(number: usize, noun: &str) -> String {
 
 /// The files a gateway would load from a folder.
 fn context_files(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let unreadable = |error: std::io::Error| Failure::usage(format!("cannot read {}: {}", shown(folder), reason(&error)));
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("cannot read {}: {}", shown(folder), reason(&error)));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -113,8 +119,16 @@ fn show(report: &Report, output: &Output) -> Outcome<()> {
             output.paint(Style::Good, "ok"),
             printable(&report.file),
             context.name,
-            if context.capabilities.len() == 1 { "1 capability".to_owned() } else { format!("{} capabilities", context.capabilities.len()) },
-            if context.deny_list.len() == 1 { "1 deny entry".to_owned() } else { format!("{} deny entries", context.deny_list.len()) },
+            if context.capabilities.len() == 1 {
+                "1 capability".to_owned()
+            } else {
+                format!("{} capabilities", context.capabilities.len())
+            },
+            if context.deny_list.len() == 1 {
+                "1 deny entry".to_owned()
+            } else {
+                format!("{} deny entries", context.deny_list.len())
+            },
             hexadecimal(context.digest.0.get(..8).unwrap_or_default()),
         ))?;
     }

@@ -188,11 +188,17 @@ mod tests {
             ),
             (
                 "name: a\ndescription: d\ncapabilities:\n- {tool_pattern: t, path_allowlist: []}\n- {tool_pattern: u, path_allowlist: [/]}\n- {tool_pattern: v, domain_allowlist: ['*']}\n",
-                vec!["(`t`): `path_allowlist` is empty", "(`u`): `path_allowlist` covers", "(`v`): `domain_allowlist` covers"],
+                vec![
+                    "(`t`): `path_allowlist` is empty",
+                    "(`u`): `path_allowlist` covers",
+                    "(`v`): `domain_allowlist` covers",
+                ],
             ),
             (
                 "name: a\ndescription: d\ncapabilities:\n- {tool_pattern: fs.read, rate_limit: {calls: 3, per_seconds: 60}}\n- {tool_pattern: 'fs.*', path_allowlist: [/a]}\n",
-                vec!["capabilities[0] (`fs.read`): the limit of 3 calls per 60 s is undone by capabilities[1] (`fs.*`)"],
+                vec![
+                    "capabilities[0] (`fs.read`): the limit of 3 calls per 60 s is undone by capabilities[1] (`fs.*`)",
+                ],
             ),
             (
                 "name: a\ndescription: d\ncapabilities:\n- {tool_pattern: t, rate_limit: {calls: 3, per_seconds: 60}}\n- {tool_pattern: t, rate_limit: {calls: 1, per_seconds: 1}}\n",
