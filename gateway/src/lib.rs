@@ -2,11 +2,19 @@
 
 pub mod attestation;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connectors;
+pub mod dispatch;
+mod events;
+pub mod gateway;
+pub mod http;
+pub mod mcp;
+mod parts;
+pub mod pipeline;
 pub mod private_file;
-pub mod random;
+mod random;
 pub mod signer;
 pub mod store;
 pub mod tls;

@@ -137,7 +137,7 @@ impl SeenPath {
 }
 
 /// The path as forgiving file systems read it, if that differs: compatibility characters replaced, invisible ones left out,
-/// dots and spaces at the end of a component dropped, stream names (`.ssh::$DATA`) cut off.
+/// blanks around a component and dots at its end dropped, stream names (`.ssh::$DATA`) cut off.
 fn lenient(text: &str) -> Option<String> {
     let visible: String = text.nfkc().filter(|character| !is_hidden(*character)).collect();
     let trimmed: Vec<&str> = visible
@@ -147,8 +147,10 @@ fn lenient(text: &str) -> Option<String> {
                 Some((name, stream)) if stream.contains('$') => name,
                 Some(_) | None => component,
             };
-            let name = name.trim_end_matches(['.', ' ']);
-            if name.is_empty() { component } else { name }
+            let name =
+                name.trim_start().trim_end_matches(|character: char| character == '.' || character.is_whitespace());
+            // Dots alone are a name; blanks alone are none.
+            if name.is_empty() { component.trim() } else { name }
         })
         .collect();
     Some(trimmed.join("/")).filter(|lenient| lenient != text)

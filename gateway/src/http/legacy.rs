@@ -72,7 +72,7 @@ async fn handle(gateway: &Gateway, body: Bytes, source: IpAddr, id: &RequestId) 
             *response.status_mut() = StatusCode::ACCEPTED;
             response
         }
-        Ok(Reply::Response(response)) => json_response(StatusCode::OK, response),
+        Ok(Reply::Response { text, .. }) => json_response(StatusCode::OK, text),
         Err(error) => refused(&error, call.id()),
     }
 }
@@ -95,7 +95,15 @@ async fn answer(
     let decision = match class {
         MethodClass::Gateway | MethodClass::ToolList => None,
         MethodClass::NotAllowed => {
-            return refuse(gateway, facts, Error::new(ErrorKind::MethodNotAllowed, "the gateway does not serve this method"), source, id, now).await;
+            return refuse(
+                gateway,
+                facts,
+                Error::new(ErrorKind::MethodNotAllowed, "the gateway does not serve this method"),
+                source,
+                id,
+                now,
+            )
+            .await;
         }
         MethodClass::ToolCall | MethodClass::AsTool(_) => {
             let charge = &mut |key: &_, limit| gateway.rates.check_and_charge(key, limit, now);
@@ -110,7 +118,10 @@ async fn answer(
             Some(decision)
         }
     };
-    gateway.audit.append(events::authorized_facts(facts, call, &id.0, source), now).await?;
+    gateway
+        .audit
+        .append(events::authorized_facts(facts, call, gateway.audit.redaction(), &id.0, source, now), now)
+        .await?;
     let lists = |tool: &str| lists_tool(context, None, tool);
     let dispatch = Dispatch {
         call: *call,
@@ -123,15 +134,22 @@ async fn answer(
     };
     let started = std::time::Instant::now();
     let reply = dispatch.run(gateway).await;
-    let outcome = events::completed_facts(facts, &reply, started.elapsed(), &id.0);
+    let outcome = events::completed_facts(facts, &reply, started.elapsed(), &id.0, clock::now());
     if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
     }
     reply
 }
 
-async fn refuse(gateway: &Gateway, facts: &CallFacts, error: Error, source: IpAddr, id: &RequestId, now: UnixTime) -> Result<Reply> {
-    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source), now).await {
+async fn refuse(
+    gateway: &Gateway,
+    facts: &CallFacts,
+    error: Error,
+    source: IpAddr,
+    id: &RequestId,
+    now: UnixTime,
+) -> Result<Reply> {
+    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source, now), now).await {
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }
     Err(error)
@@ -150,15 +168,17 @@ fn facts(call: &Call<'_>, gateway: &Gateway) -> CallFacts {
 
 /// A JSON-RPC error with the kind in `data`; the HTTP status is 200 for a message that was understood.
 fn refused(error: &Error, id: Option<&str>) -> Response {
-    let (status, code) = match error.kind() {
-        ErrorKind::MalformedEnvelope => (StatusCode::BAD_REQUEST, PARSE_ERROR),
-        ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, REFUSED),
-        ErrorKind::MethodNotAllowed => (StatusCode::OK, METHOD_NOT_FOUND),
-        _ => (StatusCode::OK, REFUSED),
+    let kind = error.kind();
+    let (status, code) = if kind == ErrorKind::MalformedEnvelope {
+        (StatusCode::BAD_REQUEST, PARSE_ERROR)
+    } else if kind == ErrorKind::Overloaded {
+        (StatusCode::SERVICE_UNAVAILABLE, REFUSED)
+    } else if kind == ErrorKind::MethodNotAllowed {
+        (StatusCode::OK, METHOD_NOT_FOUND)
+    } else {
+        (StatusCode::OK, REFUSED)
     };
-    let data = ObjectWriter::new()
-        .text("code", error.kind().name())
-        .integer("number", i64::from(error.kind().number(Dialect::Smcp)));
+    let data = ObjectWriter::new().text("code", kind.name()).integer("number", i64::from(kind.number(Dialect::Smcp)));
     let object = ObjectWriter::new().integer("code", code).text("message", error.message()).raw("data", &data.finish());
     let body = ObjectWriter::new()
         .text("jsonrpc", "2.0")
@@ -166,4 +186,3 @@ fn refused(error: &Error, id: Option<&str>) -> Response {
         .raw("error", &object.finish());
     json_response(status, body.finish())
 }
-

@@ -63,7 +63,10 @@ fn read_patterns(list: Value<'_>) -> Result<Arc<[ToolPattern]>> {
     let patterns: Vec<ToolPattern> = list
         .elements()
         .take(MAXIMUM_PATTERNS.saturating_add(1))
-        .map(|pattern| ToolPattern::parse(&pattern.as_str().ok_or_else(wrong)?).map_err(|error| invalid(error.message().to_owned())))
+        .map(|pattern| {
+            ToolPattern::parse(&pattern.as_str().ok_or_else(wrong)?)
+                .map_err(|error| invalid(error.message().to_owned()))
+        })
         .collect::<Result<_>>()?;
     if patterns.len() > MAXIMUM_PATTERNS {
         return Err(invalid(format!("a session has at most `{MAXIMUM_PATTERNS}` tool patterns")));
@@ -96,11 +99,15 @@ async fn open_session(gateway: &Gateway, wanted: Wanted) -> Result<(zeroize::Zer
         return Err(Error::new(ErrorKind::ScopeNotFound, "the security context does not exist"));
     }
     if gateway.sessions.blocked(&wanted.agent_id, &wanted.key, now)? {
-        return Err(Error::new(ErrorKind::WorkloadVerificationFailed, "the workload or its key is blocked after a revocation"));
+        return Err(Error::new(
+            ErrorKind::WorkloadVerificationFailed,
+            "the workload or its key is blocked after a revocation",
+        ));
     }
-    let taken = gateway.sessions.list(now)?.iter().any(|session| {
-        session.is_live(now) && session.execution_id.as_deref() == Some(wanted.execution_id.as_str())
-    });
+    let taken =
+        gateway.sessions.list(now)?.iter().any(|session| {
+            session.is_live(now) && session.execution_id.as_deref() == Some(wanted.execution_id.as_str())
+        });
     if taken {
         return Err(invalid("the execution has a live session already".to_owned()));
     }
@@ -120,7 +127,7 @@ async fn open_session(gateway: &Gateway, wanted: Wanted) -> Result<(zeroize::Zer
         allowed_tools: wanted.allowed_tools,
     };
     let granted = gateway.attestor.open(session, gateway.sessions.as_ref(), gateway.signer.as_ref(), now)?;
-    gateway.audit.append(events::opened_by_operator(&granted.session), now).await?;
+    gateway.audit.append(events::opened_by_operator(&granted.session, now), now).await?;
     Ok((granted.token, granted.session))
 }
 
@@ -169,7 +176,7 @@ pub(super) async fn end(State(gateway): State<Arc<Gateway>>, Path(execution_id):
         Err(error) => failed(&error),
         Ok(None) => plain_error(StatusCode::NOT_FOUND, "there is no session of this execution"),
         Ok(Some(session)) => {
-            if let Err(error) = gateway.audit.append(events::revoked(&session, false), now).await {
+            if let Err(error) = gateway.audit.append(events::ended(&session, now), now).await {
                 tracing::error!(%error, "the end of a session could not be audited");
             }
             json_response(StatusCode::OK, describe_execution(&session))

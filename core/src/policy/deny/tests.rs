@@ -51,6 +51,7 @@ fn path_entries_see_every_reading() {
         ("t", r#"{"path":"/home/me/.ssh::$DATA"}"#, 2),
         ("based", r#"{"path":"secret/x"}"#, 3),
         ("based", r#"{"path":"./Secret"}"#, 3),
+        ("based", r#"{"path":" secret. /x"}"#, 3),
         ("own", r#"{"loc":"/etc/x"}"#, 4),
         ("own", r#"{"path":"/etc/x"}"#, 4),
     ] {

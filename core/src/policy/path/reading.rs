@@ -7,7 +7,7 @@
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::super::quote::is_hidden;
-use super::decoding::decode;
+use super::decoding::{Escapes, decode};
 
 /// Rounds of percent-decoding after which a text is refused instead of decoded on.
 const MOST_ROUNDS: usize = 8;
@@ -67,7 +67,7 @@ impl<'t> PathText<'t> {
         };
         refuse_nul(given)?;
         let mut decoded: Vec<String> = Vec::new();
-        while let Some(round) = decode(decoded.last().map_or(given, String::as_str)) {
+        while let Some(round) = decode(decoded.last().map_or(given, String::as_str), Escapes::Standard) {
             if decoded.len() >= MOST_ROUNDS {
                 return Err(PathFault::Traversal("is percent-encoded over and over"));
             }
@@ -185,36 +185,38 @@ fn refuse_nul(text: &str) -> Result<(), PathFault> {
     if text.contains('\0') { Err(PathFault::NotAllowed("contains NUL")) } else { Ok(()) }
 }
 
-/// Refuses a text with a `..` component as it stands, or in its NFKC form.
+/// Refuses a text with a `..` component as it stands, in its NFKC form, or with unusual escapes decoded.
 fn refuse_climbing(text: &str) -> Result<(), PathFault> {
     const CLIMBS: PathFault = PathFault::Traversal("has a `..` component");
     if text_climbs(text) {
         return Err(CLIMBS);
     }
-    if text.is_ascii() {
-        return Ok(());
-    }
-    if climbs(text.nfkc()) {
-        return Err(CLIMBS);
-    }
-    let count = |characters: &mut dyn Iterator<Item = char>, wanted: &[char]| {
-        characters.filter(|character| wanted.contains(character)).count()
-    };
-    if count(&mut text.nfkc(), &['/', '\\']) > count(&mut text.chars(), &['/', '\\']) {
-        return Err(PathFault::Traversal("has a component that becomes two when normalised"));
-    }
-    let mut normal: String = text.nfkc().collect();
-    if normal.contains('%') {
-        // Escapes written with a full-width percent sign or digit.
-        for _ in 0..MOST_ROUNDS {
-            let Some(round) = decode(&normal) else { break };
-            normal = String::from_utf8_lossy(&round.bytes).nfkc().collect();
-            if text_climbs(&normal) {
-                return Err(CLIMBS);
-            }
+    if !text.is_ascii() {
+        if climbs(text.nfkc()) {
+            return Err(CLIMBS);
+        }
+        let is_separator = |character: &char| matches!(character, '/' | '\\');
+        if text.nfkc().filter(is_separator).count() > text.chars().filter(is_separator).count() {
+            return Err(PathFault::Traversal("has a component that becomes two when normalised"));
         }
     }
-    Ok(())
+    if hides_climbing(text) { Err(CLIMBS) } else { Ok(()) }
+}
+
+/// Whether a text climbs once escapes are decoded that have a full-width character in them or are written `%uXXXX`.
+fn hides_climbing(text: &str) -> bool {
+    if text.is_ascii() && !text.contains("%u") && !text.contains("%U") {
+        return false;
+    }
+    let mut normal: String = text.nfkc().collect();
+    for _ in 0..MOST_ROUNDS {
+        let Some(round) = decode(&normal, Escapes::Lax) else { return false };
+        normal = String::from_utf8_lossy(&round.bytes).nfkc().collect();
+        if text_climbs(&normal) {
+            return true;
+        }
+    }
+    true
 }
 
 /// Whether a text climbs as it stands; most texts have no two dots, which is quickly seen.

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::decoding::decode;
+use super::decoding::{Escapes, decode};
 use super::reading::{begins_with_drive, begins_with_scheme, climbs, is_blank, text_climbs};
 
 /// Rounds of percent-decoding that are looked at.
@@ -22,7 +22,7 @@ pub(in crate::policy) fn suspect_path(text: &str) -> Option<&str> {
     }
     let mut decoded: Option<String> = None;
     for _ in 0..MOST_ROUNDS {
-        let round = decode(decoded.as_deref().unwrap_or(text))?;
+        let round = decode(decoded.as_deref().unwrap_or(text), Escapes::Lax)?;
         if has_overlong_form(&round.bytes) {
             return Some(text);
         }
