@@ -1,4 +1,4 @@
-"""An agent that speaks the protocol by itself, on the standard library and pyca's Ed25519: the tests' second opinion."""
+"""An agent that speaks the protocol by itself, on the standard library and pyca's Ed25519: a second opinion."""
 
 from __future__ import annotations
 

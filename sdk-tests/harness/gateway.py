@@ -42,6 +42,7 @@ def make_config(
         "grants": {"*": [context["name"] for context in contexts]},
         "attestation": {"verifier": "allow_all", "rate": {"per_source": 1_000_000, "per_workload": 1_000_000}},
         "upstreams": upstreams,
+        "log": {"format": "json"},
         **members,
     }
 
@@ -61,7 +62,7 @@ class Gateway:
         self._announced: list[dict[str, Any]] = []
         self._news = threading.Event()
         self.process = subprocess.Popen(
-            [BINARY, "gateway", "--config", file, "--log-format", "json"],
+            [BINARY, "gateway", "--config", file],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,14 +87,16 @@ class Gateway:
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line.decode("utf-8", "replace").rstrip("\n"))
+        with self.process.stderr as lines:
+            for line in lines:
+                self.log.append(line.decode("utf-8", "replace").rstrip("\n"))
 
     def _read_news(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._announced.append(json.loads(line))
-            self._news.set()
+        with self.process.stdout as lines:
+            for line in lines:
+                self._announced.append(json.loads(line))
+                self._news.set()
         self._news.set()
 
     def wait_ready(self, seconds: float = 60) -> None:
@@ -168,6 +171,8 @@ class Gateway:
         """SIGKILL, as a crash."""
         self.process.kill()
         self.process.wait()
+        for reader in self._readers:
+            reader.join(10)
 
     def __enter__(self) -> Gateway:
         return self
@@ -177,4 +182,4 @@ class Gateway:
             self.stop()
         else:
             self.kill()
-            print("\n".join(self.log[-40:]))
+            print("\n".join(self.log[-12:]))
