@@ -213,7 +213,7 @@ lint-rust: ## clippy with the strict lints of Cargo.toml, on the workspace and o
 .PHONY: lint-deny
 lint-deny: $(CARGO_DENY)/bin/cargo-deny ## licences, bans and sources of the dependencies
 	$(call section,cargo deny)
-	$(CARGO_DENY)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY)/bin/cargo-deny --locked check --hide-inclusion-graph --deny unmatched-skip bans licenses sources
 
 .PHONY: lint-generated
 lint-generated: ## generated files are those that the sources generate
