@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use super::attest::Attest;
 use super::audit::Audit;
 use super::call::Call;
+use super::gateway::GatewayCommand;
 use super::init::Init;
 use super::keygen::Keygen;
 use super::policy::Policy;
@@ -42,6 +43,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Run a gateway
+    Gateway(GatewayCommand),
     /// Make a key or an operator token, or show the public half of a key
     Keygen(Keygen),
     /// Attest to a gateway and show what the token says
@@ -74,7 +77,7 @@ impl Command {
             Self::Policy(command) => command.writes_json(),
             Self::Session(command) => command.writes_json(),
             Self::Audit(command) => command.writes_json(),
-            Self::Init(_) => false,
+            Self::Gateway(_) | Self::Init(_) => false,
         }
     }
 }

@@ -9,9 +9,11 @@ mod call;
 mod connection;
 mod exit_status;
 mod failure;
+mod gateway;
 mod init;
 mod input;
 mod keygen;
+mod logging;
 mod operator;
 mod output;
 mod policy;
@@ -55,6 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn execute(command: &Command, output: &Output) -> Outcome<ExitStatus> {
     match command {
+        Command::Gateway(command) => command.run(output),
         Command::Keygen(command) => command.run(output),
         Command::Attest(command) => command.run(output),
         Command::Call(command) => command.run(output),

@@ -190,11 +190,7 @@ impl Verify {
             }
             return output.json(&object.raw("payload", payload.as_bytes()).finish());
         }
-        output.line(format_args!(
-            "{} signature of an {} envelope",
-            output.paint(Style::Good, "valid"),
-            proof.dialect
-        ))?;
+        output.line(format_args!("{} {} signature", output.paint(Style::Good, "valid"), proof.dialect))?;
         output.line(format_args!("signed at  {} ({age} s before now)", proof.timestamp))?;
         output.line(format_args!("agent key  {}", proof.key.to_base64()))?;
         output.line(format_args!("sha-256    {digest}"))?;
