@@ -196,9 +196,9 @@ lint-quick: $(VENV)/.installed ## formatting, Python rules, shell scripts: secon
 	$(call section,formatting)
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	$(PYTHON) -m ruff format --check .
+	@$(call unless_pending,pyproject.toml,$(PYTHON) -m ruff format --check .)
 	$(call section,Python and shell rules)
-	$(PYTHON) -m ruff check .
+	@$(call unless_pending,pyproject.toml,$(PYTHON) -m ruff check .)
 	$(VENV)/bin/shellcheck $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run .ci/section)
 	$(PYTHON) .ci/check_tree.py
 
@@ -213,7 +213,7 @@ lint-rust: ## clippy with the strict lints of Cargo.toml, on the workspace and o
 .PHONY: lint-deny
 lint-deny: $(CARGO_DENY)/bin/cargo-deny ## licences, bans and sources of the dependencies
 	$(call section,cargo deny)
-	$(CARGO_DENY)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY)/bin/cargo-deny --locked check --hide-inclusion-graph --deny unmatched-skip bans licenses sources
 
 .PHONY: lint-generated
 lint-generated: ## generated files are those that the sources generate
@@ -223,10 +223,9 @@ lint-generated: ## generated files are those that the sources generate
 .PHONY: lint-python
 lint-python: wheel ## mypy --strict, and stubs against the built module
 	$(call section,mypy)
-	$(PYTHON) -m mypy .ci fuzz sdk-tests/docs
-	@$(call unless_pending,bindings-python/python/smcp,$(PYTHON) -m mypy bindings-python/python/smcp && $(PYTHON) -m mypy benches)
+	@$(call unless_pending,pyproject.toml,$(PYTHON) -m mypy && $(PYTHON) -m mypy .ci benches fuzz sdk-tests/docs)
 	$(call section,stubs)
-	@$(call unless_pending,bindings-python/python/smcp,$(PYTHON) -m mypy.stubtest smcp --mypy-config-file mypy.ini)
+	@$(call unless_pending,pyproject.toml,$(PYTHON) -m mypy.stubtest smcp --mypy-config-file pyproject.toml)
 
 .PHONY: ci
 ci: clean-reports lint-quick setup lint-rust test-rust lint-deny lint-generated lint-python test ## what .ci/run runs: cheap checks first

@@ -1,3 +1,4 @@
+# ruff: noqa: D103 - the names of these tests are sentences
 """The runner of the documentation's blocks notices what it must notice."""
 
 from __future__ import annotations
