@@ -129,10 +129,17 @@ impl Dispatch<'_> {
         };
         match method {
             "initialize" => {
-                let result = initialize(text("protocolVersion").as_deref(), offer(gateway), self.dialect.attest_path());
+                let result = initialize(
+                    text("protocolVersion").as_deref(),
+                    offer(gateway),
+                    self.dialect.attest_path(),
+                    &gateway.config.mcp,
+                );
                 UpstreamAnswer::Result(result)
             }
-            "server/discover" => UpstreamAnswer::Result(discover(offer(gateway), self.dialect.attest_path())),
+            "server/discover" => {
+                UpstreamAnswer::Result(discover(offer(gateway), self.dialect.attest_path(), &gateway.config.mcp))
+            }
             _ => UpstreamAnswer::Result(json!({})),
         }
     }
@@ -146,7 +153,7 @@ impl Dispatch<'_> {
             .filter(|entry| kind != ListKind::Tools || (self.lists)(&entry.key))
             .map(|entry| (entry.key.clone(), entry.definition.clone()))
             .collect();
-        match page(kind.member(), entries, cursor.as_deref()) {
+        match page(kind.member(), entries, cursor.as_deref(), &gateway.config.mcp) {
             Ok(result) => UpstreamAnswer::Result(result),
             Err(BadCursor) => UpstreamAnswer::error(INVALID_PARAMS, "the cursor is not one of this gateway's"),
         }

@@ -152,7 +152,13 @@ pub(crate) fn refused(refusal: &Refusal, request_id: &str, source: IpAddr, now: 
 }
 
 /// As [`refused`], for a call that came without envelope.
-pub(crate) fn refused_facts(facts: &CallFacts, error: &Error, request_id: &str, source: IpAddr, now: UnixTime) -> AuditRecord {
+pub(crate) fn refused_facts(
+    facts: &CallFacts,
+    error: &Error,
+    request_id: &str,
+    source: IpAddr,
+    now: UnixTime,
+) -> AuditRecord {
     AuditRecord {
         decision: facts.decision.as_ref().map(decided),
         violation: Some(error.clone()),

@@ -331,7 +331,7 @@ async fn expire_sessions(gateway: Arc<Gateway>) {
             Err(error) => tracing::error!(%error, "expired sessions could not be closed"),
             Ok(expired) => {
                 for session in expired {
-                    if let Err(error) = gateway.audit.append(events::expired(&session, now)).await {
+                    if let Err(error) = gateway.audit.append(events::expired(&session, now), now).await {
                         tracing::error!(%error, "an expiry could not be audited");
                     }
                 }

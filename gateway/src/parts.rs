@@ -13,7 +13,10 @@ use smcp_core::time::UnixTime;
 use crate::attestation::{
     AllowAll, KeySource, Oidc, OidcSettings, ProviderAlgorithm, Static, StaticSecret, StaticWorkload, WorkloadVerifier,
 };
-use crate::config::{Config, HostPattern, JwksSource, OidcConfig, TlsConfig, VerifierConfig, WorkloadAlgorithm};
+use crate::audit::{AuditHandle, AuditSettings, AuditWriter, SyncMode};
+use crate::config::{
+    Config, HostPattern, JwksSource, OidcConfig, SyncPolicy, TlsConfig, VerifierConfig, WorkloadAlgorithm,
+};
 use crate::signer::{
     KeyRing, KeyRingRules, OperatorToken, RetiredKeyFile, create_ed25519_key, create_operator_token, load_audit_key,
 };
@@ -66,7 +69,11 @@ pub(crate) fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<Age
 }
 
 /// Makes the configured workload verifier.
-pub(crate) fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) -> Result<Arc<dyn WorkloadVerifier>> {
+pub(crate) fn workload_verifier(
+    config: &Config,
+    address: SocketAddr,
+    now: UnixTime,
+) -> Result<Arc<dyn WorkloadVerifier>> {
     Ok(match &config.attestation.verifier {
         VerifierConfig::AllowAll => Arc::new(AllowAll::for_listeners(&[address])?),
         VerifierConfig::Static(workloads) => {
@@ -120,4 +127,23 @@ pub(crate) fn loopback_hosts(address: SocketAddr) -> Vec<HostPattern> {
         .iter()
         .filter_map(|host| HostPattern::parse(host))
         .collect()
+}
+
+/// Opens the audit log and starts its writer.
+pub(crate) fn open_audit(config: &Config, key: AgentKey, now: UnixTime) -> Result<(AuditHandle, AuditWriter)> {
+    let audit = &config.audit;
+    let settings = AuditSettings {
+        file: audit.file.clone(),
+        evidence_file: audit.evidence.clone(),
+        required: audit.required,
+        sync: match audit.sync {
+            SyncPolicy::Checkpoint => SyncMode::Checkpoint,
+            SyncPolicy::Every => SyncMode::Every,
+        },
+        checkpoint_records: u32::try_from(audit.checkpoint_records).unwrap_or(u32::MAX),
+        checkpoint_interval: audit.checkpoint_interval,
+        head_url: audit.head_url.clone(),
+        config_digest: config.digest,
+    };
+    AuditWriter::start(&settings, Arc::new(key), now)
 }

@@ -12,6 +12,8 @@
 //! * `prev` is the SHA-256 of the bytes of the line before, without its `\n`; in record 0 it is 32 zero bytes.
 //! * Record 0 is `LogOpened` with `format` (`smcp-audit-v1`), `log_id` (16 random bytes, hex), `config_sha256` (hex),
 //!   `public_key` (the audit key, standard base64) and, in a log that goes on where another was closed, `continues`.
+//! * `event` is one of [`AuditEvent`]'s names or of the log's own `LogOpened`, `LogResumed`, `LogClosed`, `Checkpoint` and
+//!   `RefusalSummary`; another name is not of this format.
 //! * The *head* of a log is the number of its last record with the SHA-256 of that line, written `SEQ:HASH`.
 //!
 //! # Checkpoints

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::hex::encode_hex;
+use super::redact::without_secrets;
 use super::{AuditEvent, Sanitised};
 use crate::error::{Error, Executed};
 use crate::json::ObjectWriter;
@@ -191,7 +192,7 @@ impl AuditRecord {
         if let Some(error) = &self.violation {
             let number = error.kind().number(self.dialect.unwrap_or(Dialect::Smcp));
             let violation = ObjectWriter::new().text("code", error.kind().name()).integer("number", i64::from(number));
-            line = line.raw("violation", &text(violation, "message", Some(error.message())).finish());
+            line = line.raw("violation", &text(violation, "message", Some(&without_secrets(error.message()))).finish());
         }
         if let Some(outcome) = &self.outcome {
             let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

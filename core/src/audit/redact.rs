@@ -182,6 +182,15 @@ impl Writer<'_> {
     }
 }
 
+/// A message of ours without quoted values that look secret; messages quote in backticks what a sender sent.
+pub(super) fn without_secrets(message: &str) -> Cow<'_, str> {
+    if !message.split('`').any(is_secret_text) {
+        return Cow::Borrowed(message);
+    }
+    let parts: Vec<&str> = message.split('`').map(|part| if is_secret_text(part) { "…" } else { part }).collect();
+    Cow::Owned(parts.join("`"))
+}
+
 /// Whether a string names the value beside it: a short word that looks secret, such as `--api-key`.
 fn is_naming_text(text: &str) -> bool {
     text.len() <= LONGEST_NAME && !text.contains(char::is_whitespace) && is_secret_name(text)

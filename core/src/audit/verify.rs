@@ -3,8 +3,9 @@
 mod recheck;
 mod report;
 
+use super::AuditEvent;
 use super::chain::{
-    CHECKPOINT, Head, LineHead, LogId, OPENED, Opening, RESUMED, checkpoint_line, checkpoint_message,
+    CHECKPOINT, CLOSED, Head, LineHead, LogId, OPENED, Opening, RESUMED, SUMMARY, checkpoint_line, checkpoint_message,
     checkpoint_signature, line_hash, scan_line,
 };
 use crate::json::Value;
@@ -195,6 +196,8 @@ impl<'e> Verifier<'e> {
                 );
             }
             self.checkpoint(root, found, number);
+        } else if !is_known(&found.event) {
+            return self.break_at(Some(head.seq), number, format!("`{}` is no event of this format", found.event));
         } else if found.event == RESUMED {
             let signed = self.signed_through.map_or(0, |signed| signed.saturating_add(1));
             self.late = self.late.saturating_add(head.seq.saturating_sub(signed));
@@ -319,6 +322,11 @@ impl<'e> Verifier<'e> {
             }
         }
     }
+}
+
+/// Whether a record that is neither the first nor a checkpoint may have this event.
+fn is_known(event: &str) -> bool {
+    [RESUMED, CLOSED, SUMMARY].contains(&event) || AuditEvent::ALL.iter().any(|known| known.name() == event)
 }
 
 impl std::fmt::Debug for Verifier<'_> {

@@ -38,7 +38,7 @@ pub use attestation::{AttestationConfig, JwksSource, OidcConfig, StaticWorkload,
 pub use audit::{AuditConfig, SyncPolicy};
 pub use grants::{Grant, Grants};
 pub use host::HostPattern;
-pub use issuer::{TokenAlgorithm, TokenConfig, TrustedIssuer};
+pub use issuer::TokenConfig;
 pub use legacy::LegacyConfig;
 pub use limits::{LimitsConfig, RatesConfig, ReplayConfig};
 pub use listen::{DEFAULT_PORT, ListenConfig};
@@ -118,7 +118,6 @@ const FIELDS: &[&str] = &[
     "issuer",
     "audience",
     "compat_ctx_claim",
-    "trusted_issuers",
     "state_folder",
     "operator",
     "limits",
@@ -194,7 +193,7 @@ impl Config {
                 .map_or(Ok(30), |field| quantity::seconds(&field, 1..=60))?,
             replay: ReplayConfig::read(&root)?,
             rates: RatesConfig::read(&root)?,
-            token: TokenConfig::read(&root, &base)?,
+            token: TokenConfig::read(&root)?,
             grants: Grants::read(&root, &contexts)?,
             attestation: AttestationConfig::read(&root, &base, &listen, &mut warnings)?,
             audit: AuditConfig::read(&root, &base, &signing)?,

@@ -117,7 +117,7 @@ async fn conclude(
     match result {
         Ok(granted) => {
             let record = events::attested(&granted.session, &id.0, address, now);
-            if let Err(error) = gateway.audit.append(record).await {
+            if let Err(error) = gateway.audit.append(record, now).await {
                 // The agent gets no token, and the session it would name is closed.
                 gateway.sessions.revoke(&granted.session.id, None, now)?;
                 return Err(error);
@@ -138,7 +138,7 @@ async fn conclude(
             tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
             gateway
                 .audit
-                .refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source)
+                .refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source, now)
                 .await;
             Err(error)
         }

@@ -24,7 +24,7 @@ pub struct FrontRules {
 }
 
 /// Checks method-independent headers and gives the request its id.
-pub async fn front(State(rules): State<Arc<FrontRules>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn front(State(rules): State<Arc<FrontRules>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match check(&rules, &request) {

@@ -83,9 +83,12 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
         Ok(call) => call,
         Err(refusal) => return refuse(gateway, &refusal, dialect, source, id, now).await,
     };
-    if let Err(error) =
-        gateway.audit.append(events::authorized(&call, gateway.audit.redaction_key(), &id.0, source, now)).await
-    {
+    let record = events::authorized(&call, gateway.audit.redaction(), &id.0, source, now);
+    let written = match gateway.config.audit.evidence {
+        None => gateway.audit.append(record, now).await,
+        Some(_) => gateway.audit.append_with_evidence(record, call.admitted().message_bytes(), now).await,
+    };
+    if let Err(error) = written {
         return refuse(gateway, &call.admitted().refuse(error), dialect, source, id, now).await;
     }
     timing.passed(Step::Audit);
@@ -93,7 +96,7 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
     let reply = dispatch::answer(gateway, &call).await;
     timing.passed(Step::Forward);
     let outcome = events::completed(&call, &reply, started.elapsed(), &id.0, clock::now());
-    if let Err(error) = gateway.audit.append(outcome).await {
+    if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
         // The tool has run, so the agent gets its answer; the record of the decision is written, and the next call is refused.
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
     }
@@ -135,8 +138,8 @@ async fn refuse(
     );
     let record = events::refused(refusal, &id.0, source, now);
     if pipeline::is_anonymous(refusal) {
-        gateway.audit.refused(record, &AttemptLimits::source_name(source)).await;
-    } else if let Err(audit) = gateway.audit.append(record).await {
+        gateway.audit.refused(record, &AttemptLimits::source_name(source), now).await;
+    } else if let Err(audit) = gateway.audit.append(record, now).await {
         // The call is refused anyway; that the refusal is not in the log is the log's error to show.
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }

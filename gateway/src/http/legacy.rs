@@ -120,7 +120,7 @@ async fn answer(
     };
     gateway
         .audit
-        .append(events::authorized_facts(facts, call, gateway.audit.redaction_key(), &id.0, source, now))
+        .append(events::authorized_facts(facts, call, gateway.audit.redaction(), &id.0, source, now), now)
         .await?;
     let lists = |tool: &str| lists_tool(context, None, tool);
     let dispatch = Dispatch {
@@ -135,7 +135,7 @@ async fn answer(
     let started = std::time::Instant::now();
     let reply = dispatch.run(gateway).await;
     let outcome = events::completed_facts(facts, &reply, started.elapsed(), &id.0, clock::now());
-    if let Err(error) = gateway.audit.append(outcome).await {
+    if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
     }
     reply
@@ -149,7 +149,7 @@ async fn refuse(
     id: &RequestId,
     now: UnixTime,
 ) -> Result<Reply> {
-    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source, now)).await {
+    if let Err(audit) = gateway.audit.append(events::refused_facts(facts, &error, &id.0, source, now), now).await {
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }
     Err(error)
@@ -178,9 +178,7 @@ fn refused(error: &Error, id: Option<&str>) -> Response {
     } else {
         (StatusCode::OK, REFUSED)
     };
-    let data = ObjectWriter::new()
-        .text("code", kind.name())
-        .integer("number", i64::from(kind.number(Dialect::Smcp)));
+    let data = ObjectWriter::new().text("code", kind.name()).integer("number", i64::from(kind.number(Dialect::Smcp)));
     let object = ObjectWriter::new().integer("code", code).text("message", error.message()).raw("data", &data.finish());
     let body = ObjectWriter::new()
         .text("jsonrpc", "2.0")

@@ -145,7 +145,8 @@ pub(super) async fn revoke_session(State(gateway): State<Arc<Gateway>>, body: Bo
         Ok(None) => plain_error(StatusCode::NOT_FOUND, "there is no such session"),
         Ok(Some(session)) => {
             tracing::info!(session = session.id, workload = session.workload_id, "session revoked");
-            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some(), now)).await {
+            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some(), now), now).await
+            {
                 tracing::error!(%error, "a revocation could not be audited");
             }
             let body = ObjectWriter::new().text("status", "success").boolean("blocked", wanted.block.is_some());
@@ -160,12 +161,13 @@ pub(super) async fn allow_workload(State(gateway): State<Arc<Gateway>>, body: Bo
             .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "member `workload_id` is missing"))
     })
     .await;
+    let now = clock::now();
     match workload.and_then(|workload| gateway.sessions.allow(&workload).map(|lifted| (workload, lifted))) {
         Err(error) => failed(&error),
         Ok((_, false)) => plain_error(StatusCode::NOT_FOUND, "the workload is not blocked"),
         Ok((workload, true)) => {
             tracing::info!(workload, "block lifted");
-            if let Err(error) = gateway.audit.append(events::allowed(&workload, clock::now())).await {
+            if let Err(error) = gateway.audit.append(events::allowed(&workload, now), now).await {
                 tracing::error!(%error, "lifting a block could not be audited");
             }
             json_response(

@@ -127,7 +127,7 @@ async fn open_session(gateway: &Gateway, wanted: Wanted) -> Result<(zeroize::Zer
         allowed_tools: wanted.allowed_tools,
     };
     let granted = gateway.attestor.open(session, gateway.sessions.as_ref(), gateway.signer.as_ref(), now)?;
-    gateway.audit.append(events::opened_by_operator(&granted.session, now)).await?;
+    gateway.audit.append(events::opened_by_operator(&granted.session, now), now).await?;
     Ok((granted.token, granted.session))
 }
 
@@ -176,7 +176,7 @@ pub(super) async fn end(State(gateway): State<Arc<Gateway>>, Path(execution_id):
         Err(error) => failed(&error),
         Ok(None) => plain_error(StatusCode::NOT_FOUND, "there is no session of this execution"),
         Ok(Some(session)) => {
-            if let Err(error) = gateway.audit.append(events::ended(&session, now)).await {
+            if let Err(error) = gateway.audit.append(events::ended(&session, now), now).await {
                 tracing::error!(%error, "the end of a session could not be audited");
             }
             json_response(StatusCode::OK, describe_execution(&session))

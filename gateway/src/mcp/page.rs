@@ -3,10 +3,8 @@
 use serde_json::{Map, Value, json};
 use smcp_core::keys::{decode_base64url, encode_base64url};
 
-/// Entries on one page.
-const PAGE: usize = 200;
-/// How long a client may keep a page, in milliseconds.
-const TTL_MILLIS: u64 = 30_000;
+use super::introduce::ttl_millis;
+use crate::config::McpConfig;
 
 /// A cursor that this gateway did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +14,12 @@ pub struct BadCursor;
 ///
 /// # Errors
 /// [`BadCursor`].
-pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str>) -> Result<Value, BadCursor> {
+pub fn page(
+    member: &str,
+    mut entries: Vec<(String, Value)>,
+    cursor: Option<&str>,
+    config: &McpConfig,
+) -> Result<Value, BadCursor> {
     entries.sort_by(|left, right| left.0.cmp(&right.0));
     let after = match cursor {
         None => None,
@@ -27,13 +30,13 @@ pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str
     let mut rest = entries.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut last = None;
     let mut listed = Vec::new();
-    for (key, value) in rest.by_ref().take(PAGE) {
+    for (key, value) in rest.by_ref().take(config.page_size) {
         last = Some(key);
         listed.push(value);
     }
     let mut result = Map::new();
     result.insert("resultType".to_owned(), json!("complete"));
-    result.insert("ttlMs".to_owned(), json!(TTL_MILLIS));
+    result.insert("ttlMs".to_owned(), json!(ttl_millis(config)));
     result.insert("cacheScope".to_owned(), json!("private"));
     result.insert(member.to_owned(), Value::Array(listed));
     if let (Some(last), Some(_)) = (last, rest.next()) {
@@ -45,6 +48,13 @@ pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    const PAGE: usize = 7;
+
+    fn config() -> McpConfig {
+        McpConfig { server_name: "gw".to_owned(), instructions: None, list_ttl: Duration::ZERO, page_size: PAGE }
+    }
 
     #[test]
     fn pages_join_to_the_whole_list_in_order() {
@@ -52,7 +62,7 @@ mod tests {
         let mut cursor: Option<String> = None;
         let mut seen = Vec::new();
         loop {
-            let result = page("tools", entries.clone(), cursor.as_deref()).unwrap();
+            let result = page("tools", entries.clone(), cursor.as_deref(), &config()).unwrap();
             seen.extend(result["tools"].as_array().unwrap().iter().map(|value| value.as_u64().unwrap()));
             assert_eq!(result["cacheScope"], "private");
             match result["nextCursor"].as_str() {
@@ -65,6 +75,6 @@ mod tests {
 
     #[test]
     fn refuses_foreign_cursors() {
-        assert_eq!(page("tools", vec![], Some("%%")), Err(BadCursor));
+        assert_eq!(page("tools", vec![], Some("%%"), &config()), Err(BadCursor));
     }
 }

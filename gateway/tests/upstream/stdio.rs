@@ -275,7 +275,7 @@ async fn a_dead_server_does_not_hold_up_the_others() {
     assert_eq!((&health[2].health.state, health[2].tools), (&HealthState::Ready, 17));
     assert_eq!((&health[3].health.state, health[3].tools), (&HealthState::Ready, 4));
     result(upstreams.call(tool("echo", json!({}))).await.unwrap());
-    let listed = result(upstreams.call(tool("fs.list", json!({"path": "."}))).await.unwrap());
+    let listed = result(upstreams.call(tool("fs.list", json!({"path": directory.path()}))).await.unwrap());
     assert_eq!(listed["isError"], false);
     configs[1].name = "missing".to_owned();
     assert_eq!(Upstreams::start(&configs, quick()).await.unwrap_err().kind(), ErrorKind::ConfigInvalid);

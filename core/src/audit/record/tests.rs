@@ -65,6 +65,22 @@ fn events_have_distinct_names() {
     assert_eq!(names.len(), AuditEvent::ALL.len());
 }
 
+#[test]
+fn a_message_that_quotes_a_secret_loses_it() {
+    for quoted in ["mysql --password hunter2", "https://a:hunter2@b/", "TOKEN=hunter2"] {
+        let error = Error::new(
+            ErrorKind::PolicyViolationCommandNotAllowed,
+            format!("`{quoted}` is not in the allowlist of capability `2`"),
+        );
+        let record = AuditRecord {
+            violation: Some(error),
+            ..AuditRecord::new(AuditEvent::PolicyViolationBlocked, UnixTime::EPOCH)
+        };
+        let line = line(&record);
+        assert!(line.contains("`…` is not in the allowlist of capability `2`"), "{line}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_makes_one_line_of_strict_json(texts in prop::collection::vec(any::<String>(), 12)) {

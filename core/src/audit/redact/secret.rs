@@ -74,6 +74,7 @@ pub(super) fn is_secret_text(text: &str) -> bool {
         || has_scheme(text)
         || has_credential(text)
         || has_user_info(text)
+        || has_option(text)
         || has_assignment(text)
 }
 
@@ -108,6 +109,15 @@ fn has_user_info(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         let authority = rest.split(|end: char| matches!(end, '/' | '?' | '#') || end.is_whitespace()).next();
         authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
+/// `--password …`, `--api-key …`.
+fn has_option(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.windows(2).any(|pair| match pair {
+        [option, _] => option.starts_with('-') && !option.contains('=') && is_secret_name(option),
+        _ => false,
     })
 }
 
@@ -169,6 +179,7 @@ mod tests {
             "AKIAIOSFODNN7EXAMPLE",
             "password=hunter2",
             "mysql --password=hunter2",
+            "mysql --password hunter2",
             "{\"api_key\": \"x\"}",
             "X-Auth-Token:x",
             "https://example.org/?a=1&access_token=x",
@@ -189,6 +200,8 @@ mod tests {
             "password: ",
             "eyJ",
             "sudo: x",
+            "login --password",
+            "git --author x",
         ] {
             assert!(!is_secret_text(text), "{text}");
         }
