@@ -97,6 +97,25 @@ async fn an_agent_attests_lists_reads_and_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_kept_for_allowed_and_refused_calls_alike() {
+    let evidence = tempfile::tempdir().unwrap().keep().join("evidence.jsonl");
+    let world = World::start(|config| config.audit.evidence = Some(evidence.clone())).await;
+    let client = world.client();
+    client.attest().await.unwrap();
+    read(&client, &world.path("a.txt")).await.unwrap();
+    read(&client, "/etc/passwd").await.unwrap_err();
+    let audit = world.gateway.audit_file().to_owned();
+    let keys = std::fs::read(world.folder.path().join("state/audit.key")).unwrap();
+    assert!(keys.starts_with(b"-----BEGIN PRIVATE KEY-----"));
+    world.gateway.shutdown().await;
+    for line in audit_lines(&audit) {
+        let signed = ["ToolCallAuthorized", "PolicyViolationBlocked"].contains(&line["event"].as_str().unwrap());
+        assert_eq!(line["evidence"].is_u64(), signed, "{line}");
+    }
+    assert_eq!(audit_lines(&evidence).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_session_cannot_call_or_attest_again() {
     let world = World::start(|_| {}).await;
     let client = world.client();
