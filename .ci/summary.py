@@ -46,7 +46,8 @@ def read_cargo_log(path: Path) -> Counts:
 def read_junit(path: Path) -> Counts:
     """Adds up the suites of a JUnit file; an expected failure is a skipped test there."""
     counts = Counts()
-    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
+    root = ElementTree.parse(path).getroot()  # noqa: S314, our own pytest wrote it
+    for suite in root.iter("testsuite"):
         tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         counts += Counts(max(tests - skipped - failed, 0), failed, skipped)

@@ -181,7 +181,9 @@ fn refuse_open_listener(config: &Config) -> Outcome<()> {
         )));
     }
     if matches!(config.attestation.verifier, VerifierConfig::AllowAll) {
-        return Err(Failure::usage(format!("`--listen`: `{address}` is not loopback, and `allow_all` believes everybody")));
+        return Err(Failure::usage(format!(
+            "`--listen`: `{address}` is not loopback, and `allow_all` believes everybody"
+        )));
     }
     let authenticated = listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     if config.legacy.is_some() && !authenticated {
@@ -201,7 +203,8 @@ fn default_state_folder() -> Outcome<PathBuf> {
 
 /// Agents may read everything below the root, so the signing key cannot be there.
 fn refuse_state_in_root(state: &Path, root: &Path) -> Outcome<()> {
-    let unreadable = |path: &Path, error: std::io::Error| Failure::usage(format!("{}: {}", shown(path), reason(&error)));
+    let unreadable =
+        |path: &Path, error: std::io::Error| Failure::usage(format!("{}: {}", shown(path), reason(&error)));
     let root = fs::canonicalize(root).map_err(|error| unreadable(root, error))?;
     let state = absolute(state).map_err(|error| unreadable(state, error))?;
     let real = state.ancestors().find_map(|ancestor| fs::canonicalize(ancestor).ok());
