@@ -239,7 +239,7 @@ def test_interrupt_drains_calls(tmp_path: Path, recorder: Recorder) -> None:
     gateway.interrupt()
     # New connections are not served any more while the old call goes on.
     time.sleep(0.2)
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         agent.call("echo")
     assert gateway.process.poll() is None
     assert call.answer().result["structuredContent"]["nonce"] == "slow"

@@ -38,7 +38,8 @@ class Recorder:
     def lines(self, name: str) -> list[str]:
         """The lines of one of its files."""
         file = self.folder / name
-        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        # Not `splitlines`: it also ends lines at U+2028 and its like.
+        return file.read_bytes().decode().split("\n")[:-1] if file.exists() else []
 
     def calls(self) -> list[str]:
         """The calls as they came."""
