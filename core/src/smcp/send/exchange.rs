@@ -89,7 +89,37 @@ impl AttestAnswer {
     }
 }
 
-/// What a gateway answered to a call.
+/// The JSON-RPC response in the body of an answer with HTTP status `status` to an invocation; `None` when a notification
+/// was accepted.
+///
+/// # Errors
+/// The gateway's error, or `BAD_RESPONSE`.
+pub fn read_response(
+    status: u16,
+    body: &[u8],
+    dialect: Dialect,
+    notification: bool,
+    limits: Limits,
+) -> std::result::Result<Option<Vec<u8>>, GatewayError> {
+    let document = json::scan_with(body, limits).ok();
+    let root = document.as_ref().map(Document::root).filter(|root| root.kind() == Kind::Object);
+    let success = (200..300).contains(&status);
+    let Some(root) = root else { return Err(unspoken(status, success)) };
+    if !success || text(root, "status").as_deref() == Some("error") {
+        return Err(read_error(root, dialect, ErrorKind::BadResponse).unwrap_or_else(|| unspoken(status, success)));
+    }
+    if text(root, "protocol").is_some_and(|protocol| protocol != dialect.protocol()) {
+        return Err(bad_response("the answer is of another protocol"));
+    }
+    match root.get("payload") {
+        None if notification => Ok(None),
+        None => Err(bad_response("the answer has no `payload`")),
+        Some(payload) if payload.kind() == Kind::Object => Ok(Some(payload.raw().as_bytes().to_vec())),
+        Some(_) => Err(bad_response("member `payload` of the answer is no object")),
+    }
+}
+
+/// What a JSON-RPC response says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallAnswer {
     /// JSON text of the JSON-RPC `result`; `{}` when the payload has neither `result` nor `error`.
@@ -103,49 +133,39 @@ pub enum CallAnswer {
         /// JSON text of `data`.
         data: Option<Vec<u8>>,
     },
-    /// A notification was accepted.
-    Accepted,
 }
 
 impl CallAnswer {
-    /// Reads the body of an answer with HTTP status `status` to the request with JSON-RPC id `id` (`None`: notification).
+    /// Reads a JSON-RPC response, as [`read_response`] gives it.
     ///
     /// # Errors
-    /// The gateway's error, or `BAD_RESPONSE`.
-    pub fn parse(
-        status: u16,
-        body: &[u8],
-        dialect: Dialect,
-        notification: bool,
-        limits: Limits,
-    ) -> std::result::Result<Self, GatewayError> {
-        let document = json::scan_with(body, limits).ok();
+    /// `BAD_RESPONSE` when `response` is no JSON object.
+    pub fn parse(response: &[u8], limits: Limits) -> std::result::Result<Self, GatewayError> {
+        let document = json::scan_with(response, limits).ok();
         let root = document.as_ref().map(Document::root).filter(|root| root.kind() == Kind::Object);
-        let success = (200..300).contains(&status);
-        let Some(root) = root else { return Err(unspoken(status, success)) };
-        if !success || text(root, "status").as_deref() == Some("error") {
-            return Err(read_error(root, dialect, ErrorKind::BadResponse).unwrap_or_else(|| unspoken(status, success)));
-        }
-        if text(root, "protocol").is_some_and(|protocol| protocol != dialect.protocol()) {
-            return Err(bad_response("the answer is of another protocol"));
-        }
-        let Some(payload) = root.get("payload") else {
-            return if notification { Ok(Self::Accepted) } else { Err(bad_response("the answer has no `payload`")) };
-        };
-        if payload.kind() != Kind::Object {
-            return Err(bad_response("member `payload` of the answer is no object"));
-        }
-        if let Some(error) = payload.get("error").filter(|error| !error.is_null()) {
+        let Some(root) = root else { return Err(bad_response("the JSON-RPC response is no object")) };
+        if let Some(error) = root.get("error").filter(|error| !error.is_null()) {
+            let message = text(error, "message").or_else(|| error.as_str().map(std::borrow::Cow::into_owned));
             return Ok(Self::ToolError {
                 code: error.get("code").and_then(Value::as_i64),
-                message: text(error, "message").unwrap_or_else(|| "the tool server gave no message".to_owned()),
+                message: message.map_or_else(|| "the tool server gave no message".to_owned(), |text| printable(&text)),
                 data: error.get("data").map(|data| data.raw().as_bytes().to_vec()),
             });
         }
-        Ok(Self::Result(
-            payload.get("result").map_or_else(|| b"{}".to_vec(), |result| result.raw().as_bytes().to_vec()),
-        ))
+        Ok(Self::Result(root.get("result").map_or_else(|| b"{}".to_vec(), |result| result.raw().as_bytes().to_vec())))
     }
+}
+
+/// The longest message of another party that is repeated, in characters.
+const MAXIMUM_MESSAGE: usize = 1000;
+
+/// Another party's text as it may stand in a log line: bounded, and without control characters.
+fn printable(text: &str) -> String {
+    let mut output = String::new();
+    for character in text.chars().take(MAXIMUM_MESSAGE) {
+        if character.is_control() { output.extend(character.escape_default()) } else { output.push(character) }
+    }
+    output
 }
 
 fn text(object: Value<'_>, name: &str) -> Option<String> {
@@ -176,10 +196,12 @@ fn read_error(root: Value<'_>, dialect: Dialect, otherwise: ErrorKind) -> Option
     let kind = name
         .and_then(|name| ErrorKind::from_name(&name))
         .or_else(|| number.and_then(|number| ErrorKind::from_number(number, dialect)))
+        // The kinds of the client side are not a gateway's to claim: they steer what a client does next.
+        .filter(|kind| kind.http_status().is_some())
         .unwrap_or(otherwise);
     let known = kind != otherwise || kind == ErrorKind::AttestationFailed;
     let number = number.or_else(|| known.then(|| kind.number(dialect)));
-    let message = message.unwrap_or_else(|| kind.summary().to_owned());
+    let message = message.map_or_else(|| kind.summary().to_owned(), |message| printable(&message));
     let error = read_details(object.get("details"), Error::new(kind, message));
     Some(GatewayError { error, number, spoken: true })
 }

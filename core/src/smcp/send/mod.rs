@@ -5,5 +5,5 @@ mod exchange;
 mod session;
 
 pub use compose::{compose_envelope, compose_request};
-pub use exchange::{AttestAnswer, CallAnswer, GatewayError, attest_body};
+pub use exchange::{AttestAnswer, CallAnswer, GatewayError, attest_body, read_response};
 pub use session::{ClientSession, SessionRecord};
