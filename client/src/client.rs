@@ -11,7 +11,7 @@ use smcp_core::error::Executed;
 use smcp_core::json::{self, Kind, Limits, ObjectWriter};
 use smcp_core::keys::Signer;
 use smcp_core::smcp::send::{
-    AttestAnswer, CallAnswer, ClientSession, SessionRecord, attest_body, compose_request, read_response,
+    AttestAnswer, CallAnswer, ClientSession, GatewayError, SessionRecord, attest_body, compose_request, read_response,
 };
 use smcp_core::time::UnixTime;
 use smcp_core::{Error, ErrorKind};
@@ -292,7 +292,9 @@ impl Client {
         let envelope = on_the_right_thread(record.blocking, compose).await.map_err(|error| self.local(error))?;
         let answer = self.exchange(fresh, dialect.invoke_path(), envelope, None, options.timeout).await;
         let answer = answer.map_err(|error| ClientError::at(Stage::Gateway, error, dialect))?;
-        match read_response(answer.status, &answer.body, dialect, notification, self.limits()) {
+        let response = redirected(&answer)
+            .and_then(|()| read_response(answer.status, &answer.body, dialect, notification, self.limits()));
+        match response {
             Ok(response) => Ok(response),
             Err(refused) => Err(ClientError::answered(false, refused, answer, dialect)),
         }
@@ -392,7 +394,8 @@ impl Client {
         let bearer = credential.as_ref().map(|credential| credential.as_str());
         let answer = self.exchange(fresh, dialect.attest_path(), body, bearer, options.attest_timeout).await;
         let mut answer = answer.map_err(fail)?;
-        let granted = AttestAnswer::parse(answer.status, &answer.body, dialect, self.limits());
+        let granted =
+            redirected(&answer).and_then(|()| AttestAnswer::parse(answer.status, &answer.body, dialect, self.limits()));
         let granted = match granted {
             Ok(granted) => granted,
             Err(refused) => {
@@ -430,7 +433,7 @@ impl Client {
         }
     }
 
-    /// One POST; learns the gateway's clock and refuses redirects.
+    /// One POST; learns the gateway's clock.
     async fn exchange(
         &self,
         fresh: &Fresh,
@@ -447,11 +450,6 @@ impl Client {
             let seconds = offset.unsigned_abs() / 1000;
             let message = format!("the gateway's clock is {seconds} seconds {direction} this machine's");
             fresh.events.report(Level::Warning, message);
-        }
-        if (300..400).contains(&answer.status) {
-            let message =
-                format!("the gateway answered with a redirect (HTTP {}), which is not followed", answer.status);
-            return Err(Error::new(ErrorKind::BadResponse, message).with_executed(Executed::Unknown));
         }
         Ok(answer)
     }
@@ -548,6 +546,15 @@ async fn on_the_right_thread<T: Send + 'static>(
     }
     let panicked = |_| Error::new(ErrorKind::InternalError, "the foreign signer panicked");
     task::spawn_blocking(work).await.map_err(panicked).and_then(|result| result)
+}
+
+/// Redirects are not followed: where they lead is not the gateway that was configured.
+fn redirected(answer: &HttpAnswer) -> std::result::Result<(), GatewayError> {
+    if !(300..400).contains(&answer.status) {
+        return Ok(());
+    }
+    let message = format!("the gateway answered with a redirect (HTTP {}), which is not followed", answer.status);
+    Err(GatewayError { error: Error::new(ErrorKind::BadResponse, message), number: None, spoken: false })
 }
 
 fn is_notification(payload: &[u8]) -> bool {
