@@ -3,6 +3,7 @@
 //! This crate is pure: it never asks for the time, randomness, files, network or environment. The
 //! caller passes `now`, random bytes and the answers of its session, replay and rate stores.
 
+pub mod audit;
 pub mod error;
 pub mod json;
 pub mod keys;

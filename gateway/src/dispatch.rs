@@ -18,18 +18,34 @@ use crate::upstream::{INVALID_PARAMS, ListKind, UpstreamAnswer, UpstreamRequest}
 /// What goes back to the agent.
 #[derive(Debug)]
 pub enum Reply {
-    /// JSON text of a JSON-RPC response with the agent's own id.
-    Response(Vec<u8>),
+    /// A JSON-RPC response.
+    Response {
+        /// Its JSON text, with the agent's own id.
+        text: Vec<u8>,
+        /// Bytes of the compact JSON of its `result`.
+        size: usize,
+        /// It has a result, and the result is not marked as an error.
+        success: bool,
+    },
     /// A notification was taken.
     Accepted,
 }
 
 impl Reply {
-    /// Bytes of the response, for the audit.
+    /// Whether the tool server's answer is a result that is not marked as an error.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::Response { success, .. } => *success,
+            Self::Accepted => true,
+        }
+    }
+
+    /// Bytes of the result, for the audit.
     #[must_use]
     pub fn size(&self) -> usize {
         match self {
-            Self::Response(response) => response.len(),
+            Self::Response { size, .. } => *size,
             Self::Accepted => 0,
         }
     }
@@ -97,7 +113,7 @@ impl Dispatch<'_> {
                 return Err(Error::new(ErrorKind::MethodNotAllowed, "the gateway does not serve this method"));
             }
         };
-        self.response(&answer).map(Reply::Response)
+        self.response(&answer)
     }
 
     fn cancel(&self, gateway: &Gateway) {
@@ -108,26 +124,36 @@ impl Dispatch<'_> {
     }
 
     fn introduce(&self, gateway: &Gateway, method: &str) -> UpstreamAnswer {
-        let text = |name: &str| self.call.params().and_then(|params| params.get(name)).and_then(smcp_core::json::Value::as_str);
+        let text = |name: &str| {
+            self.call.params().and_then(|params| params.get(name)).and_then(smcp_core::json::Value::as_str)
+        };
         match method {
             "initialize" => {
-                let result = initialize(text("protocolVersion").as_deref(), offer(gateway), self.dialect.attest_path());
+                let result = initialize(
+                    text("protocolVersion").as_deref(),
+                    offer(gateway),
+                    self.dialect.attest_path(),
+                    &gateway.config.mcp,
+                );
                 UpstreamAnswer::Result(result)
             }
-            "server/discover" => UpstreamAnswer::Result(discover(offer(gateway), self.dialect.attest_path())),
+            "server/discover" => {
+                UpstreamAnswer::Result(discover(offer(gateway), self.dialect.attest_path(), &gateway.config.mcp))
+            }
             _ => UpstreamAnswer::Result(json!({})),
         }
     }
 
     fn list(&self, gateway: &Gateway, kind: ListKind) -> UpstreamAnswer {
-        let cursor = self.call.params().and_then(|params| params.get("cursor")).and_then(smcp_core::json::Value::as_str);
+        let cursor =
+            self.call.params().and_then(|params| params.get("cursor")).and_then(smcp_core::json::Value::as_str);
         let index = gateway.upstreams.index();
         let entries = index.entries(kind).iter();
         let entries = entries
             .filter(|entry| kind != ListKind::Tools || (self.lists)(&entry.key))
             .map(|entry| (entry.key.clone(), entry.definition.clone()))
             .collect();
-        match page(kind.member(), entries, cursor.as_deref()) {
+        match page(kind.member(), entries, cursor.as_deref(), &gateway.config.mcp) {
             Ok(result) => UpstreamAnswer::Result(result),
             Err(BadCursor) => UpstreamAnswer::error(INVALID_PARAMS, "the cursor is not one of this gateway's"),
         }
@@ -156,27 +182,31 @@ impl Dispatch<'_> {
         gateway.upstreams.call(request).await
     }
 
-    fn response(&self, answer: &UpstreamAnswer) -> Result<Vec<u8>> {
-        let broken = |_| Error::new(ErrorKind::UpstreamProtocolError, "the answer cannot be written").with_executed(Executed::Yes);
+    fn response(&self, answer: &UpstreamAnswer) -> Result<Reply> {
+        let broken = |_| {
+            Error::new(ErrorKind::UpstreamProtocolError, "the answer cannot be written").with_executed(Executed::Yes)
+        };
         let id = self.call.id().unwrap_or("null").as_bytes();
         let object = ObjectWriter::new().text("jsonrpc", "2.0").raw("id", id);
-        Ok(match answer {
+        match answer {
             UpstreamAnswer::Result(result) => {
+                let marked = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
                 let result = serde_json::to_vec(result).map_err(broken)?;
                 if let Some(decision) = self.decision {
                     decision.check_response_size(u64::try_from(result.len()).unwrap_or(u64::MAX))?;
                 }
-                object.raw("result", &result)
+                let text = object.raw("result", &result).finish();
+                Ok(Reply::Response { text, size: result.len(), success: !marked })
             }
             UpstreamAnswer::Error { code, message, data } => {
                 let mut error = ObjectWriter::new().integer("code", *code).text("message", message);
                 if let Some(data) = data {
                     error = error.raw("data", &serde_json::to_vec(data).map_err(broken)?);
                 }
-                object.raw("error", &error.finish())
+                let text = object.raw("error", &error.finish()).finish();
+                Ok(Reply::Response { text, size: 0, success: false })
             }
         }
-        .finish())
     }
 }
 

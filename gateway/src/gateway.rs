@@ -167,7 +167,9 @@ impl Gateway {
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
-    let refuse = |error: std::io::Error| Error::new(ErrorKind::ConfigInvalid, format!("`{key}`: cannot listen on `{address}`: {error}"));
+    let refuse = |error: std::io::Error| {
+        Error::new(ErrorKind::ConfigInvalid, format!("`{key}`: cannot listen on `{address}`: {error}"))
+    };
     let listener = TcpListener::bind(address).await.map_err(refuse)?;
     let bound = listener.local_addr().map_err(refuse)?;
     Ok((listener, bound))
@@ -240,7 +242,8 @@ impl RunningGateway {
         };
         let stopping = gateway.stopping.clone();
         let listen = &gateway.config.listen;
-        let rules = FrontRules { allowed_origins: listen.allowed_origins.clone(), allowed_hosts: listen.hosts(address) };
+        let rules =
+            FrontRules { allowed_origins: listen.allowed_origins.clone(), allowed_hosts: listen.hosts(address) };
         let source = tls.clone().map(|tls| -> TlsSource { Arc::new(move || tls.config()) });
         let router = http::agent_router(&gateway, rules);
         let agents = tokio::spawn(http::serve(listener, source, router, limits, stopping.clone()));
@@ -305,7 +308,8 @@ impl RunningGateway {
         }
         // Calls run in tasks of their own; a client that left may have one that still waits for its tool server.
         let room = u32::try_from(self.gateway.config.limits.concurrency).unwrap_or(u32::MAX);
-        let drained = tokio::time::timeout(self.gateway.config.limits.drain_timeout, self.gateway.permits.acquire_many(room));
+        let drained =
+            tokio::time::timeout(self.gateway.config.limits.drain_timeout, self.gateway.permits.acquire_many(room));
         if drained.await.is_err() {
             tracing::warn!("calls were still under way at the end of the drain time");
         }
@@ -327,7 +331,7 @@ async fn expire_sessions(gateway: Arc<Gateway>) {
             Err(error) => tracing::error!(%error, "expired sessions could not be closed"),
             Ok(expired) => {
                 for session in expired {
-                    if let Err(error) = gateway.audit.append(events::expired(&session), now).await {
+                    if let Err(error) = gateway.audit.append(events::expired(&session, now), now).await {
                         tracing::error!(%error, "an expiry could not be audited");
                     }
                 }

@@ -13,21 +13,26 @@ use smcp_core::time::UnixTime;
 use crate::attestation::{
     AllowAll, KeySource, Oidc, OidcSettings, ProviderAlgorithm, Static, StaticSecret, StaticWorkload, WorkloadVerifier,
 };
-use crate::config::{Config, HostPattern, JwksSource, OidcConfig, TlsConfig, VerifierConfig, WorkloadAlgorithm};
+use crate::audit::{AuditHandle, AuditSettings, AuditWriter, SyncMode};
+use crate::config::{
+    Config, HostPattern, JwksSource, OidcConfig, SyncPolicy, TlsConfig, VerifierConfig, WorkloadAlgorithm,
+};
 use crate::signer::{
     KeyRing, KeyRingRules, OperatorToken, RetiredKeyFile, create_ed25519_key, create_operator_token, load_audit_key,
 };
 use crate::tls::TlsFiles;
 
 /// Makes the state folder, closed to others.
-pub fn make_state_folder(folder: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Error::new(ErrorKind::ConfigInvalid, format!("state folder `{}`: {error}", folder.display()))
-    })
+pub(crate) fn make_state_folder(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::new(ErrorKind::ConfigInvalid, format!("state folder `{}`: {error}", folder.display())))
 }
 
 /// Opens the signing keys; the active one is made at the first start.
-pub fn open_key_ring(config: &Config) -> Result<KeyRing> {
+pub(crate) fn open_key_ring(config: &Config) -> Result<KeyRing> {
     let signing = &config.signing;
     if !signing.key_file.exists() {
         let key = create_ed25519_key(&signing.key_file)?;
@@ -39,11 +44,15 @@ pub fn open_key_ring(config: &Config) -> Result<KeyRing> {
         .map(|key| RetiredKeyFile { path: key.key_file.clone(), retired_at: key.retired_at })
         .collect();
     let seconds = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
-    KeyRing::open(&signing.key_file, &retired, KeyRingRules::new(seconds(signing.overlap), seconds(config.session.token_ttl))?)
+    KeyRing::open(
+        &signing.key_file,
+        &retired,
+        KeyRingRules::new(seconds(signing.overlap), seconds(config.session.token_ttl))?,
+    )
 }
 
 /// Opens the operator's token; it is made at the first start.
-pub fn open_operator_token(file: &Path) -> Result<OperatorToken> {
+pub(crate) fn open_operator_token(file: &Path) -> Result<OperatorToken> {
     if !file.exists() {
         create_operator_token(file)?;
     }
@@ -51,7 +60,7 @@ pub fn open_operator_token(file: &Path) -> Result<OperatorToken> {
 }
 
 /// Opens the audit key, which must not be a token key; it is made at the first start.
-pub fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> {
+pub(crate) fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> {
     let file = &config.audit.key_file;
     if !file.exists() {
         create_ed25519_key(file)?;
@@ -60,7 +69,11 @@ pub fn open_audit_key(config: &Config, token_keys: &KeySet) -> Result<AgentKey> 
 }
 
 /// Makes the configured workload verifier.
-pub fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) -> Result<Arc<dyn WorkloadVerifier>> {
+pub(crate) fn workload_verifier(
+    config: &Config,
+    address: SocketAddr,
+    now: UnixTime,
+) -> Result<Arc<dyn WorkloadVerifier>> {
     Ok(match &config.attestation.verifier {
         VerifierConfig::AllowAll => Arc::new(AllowAll::for_listeners(&[address])?),
         VerifierConfig::Static(workloads) => {
@@ -74,12 +87,12 @@ pub fn workload_verifier(config: &Config, address: SocketAddr, now: UnixTime) ->
             }
             Arc::new(Static::new(list)?)
         }
-        VerifierConfig::Oidc(oidc) => Arc::new(Oidc::new(oidc_settings(oidc), now)?),
+        VerifierConfig::Oidc(oidc) => Arc::new(Oidc::new(oidc_settings(oidc)?, now)?),
     })
 }
 
-fn oidc_settings(oidc: &OidcConfig) -> OidcSettings {
-    OidcSettings {
+fn oidc_settings(oidc: &OidcConfig) -> Result<OidcSettings> {
+    Ok(OidcSettings {
         issuer: oidc.issuer.clone(),
         audience: oidc.audience.clone(),
         workload_claim: oidc.workload_claim.clone(),
@@ -99,19 +112,38 @@ fn oidc_settings(oidc: &OidcConfig) -> OidcSettings {
             JwksSource::Url(url) => KeySource::Url { url: url.clone(), ca_file: oidc.ca_file.clone() },
         },
         leeway_seconds: 0,
-    }
+    })
 }
 
 /// The files of the agents' listener.
-pub fn tls_files(tls: &TlsConfig) -> TlsFiles {
+pub(crate) fn tls_files(tls: &TlsConfig) -> TlsFiles {
     TlsFiles { certificate: tls.cert.clone(), key: tls.key.clone(), client_ca: tls.client_ca.clone() }
 }
 
 /// Names under which the operator's socket is called.
-pub fn loopback_hosts(address: SocketAddr) -> Vec<HostPattern> {
+pub(crate) fn loopback_hosts(address: SocketAddr) -> Vec<HostPattern> {
     let port = address.port();
     [address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
         .iter()
         .filter_map(|host| HostPattern::parse(host))
         .collect()
+}
+
+/// Opens the audit log and starts its writer.
+pub(crate) fn open_audit(config: &Config, key: AgentKey, now: UnixTime) -> Result<(AuditHandle, AuditWriter)> {
+    let audit = &config.audit;
+    let settings = AuditSettings {
+        file: audit.file.clone(),
+        evidence_file: audit.evidence.clone(),
+        required: audit.required,
+        sync: match audit.sync {
+            SyncPolicy::Checkpoint => SyncMode::Checkpoint,
+            SyncPolicy::Every => SyncMode::Every,
+        },
+        checkpoint_records: u32::try_from(audit.checkpoint_records).unwrap_or(u32::MAX),
+        checkpoint_interval: audit.checkpoint_interval,
+        head_url: audit.head_url.clone(),
+        config_digest: config.digest,
+    };
+    AuditWriter::start(&settings, Arc::new(key), now)
 }

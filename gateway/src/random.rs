@@ -6,7 +6,7 @@ use smcp_core::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// `INTERNAL_ERROR` when the generator fails; nothing weaker takes its place.
-pub fn bytes<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes)
         .map_err(|_| Error::new(ErrorKind::InternalError, "the operating system's random generator failed"))?;

@@ -59,6 +59,18 @@ impl RsaPublicKey {
         Ok(Self { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
     }
 
+    /// The modulus, big-endian without leading zero bytes.
+    #[must_use]
+    pub fn modulus(&self) -> &[u8] {
+        &self.modulus
+    }
+
+    /// The exponent, big-endian without leading zero bytes.
+    #[must_use]
+    pub fn exponent(&self) -> &[u8] {
+        &self.exponent
+    }
+
     #[cfg(feature = "rs256")]
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<()> {
         ring::signature::RsaPublicKeyComponents { n: &self.modulus, e: &self.exponent }

@@ -3,7 +3,7 @@
 use super::constraint::{Fault, check};
 use super::context::{Capability, RateLimit, SecurityContext};
 use super::decision::{Decision, DeniedBy};
-use super::deny::first_denial;
+use super::deny::{first_denial, suspect_denial};
 use super::pattern::{ToolPattern, is_tool_name};
 use super::quote::Quoted;
 use super::rate::RateAnswer;
@@ -41,6 +41,9 @@ pub fn decide(
         if let Err(fault) = check(capability, call.arguments) {
             first.get_or_insert((index, capability, fault));
             continue;
+        }
+        if let Some((entry, error)) = suspect_denial(context, capability, call) {
+            return Ok(Decision::deny(context, DeniedBy::DenyEntry(entry), error));
         }
         match charge_one(index, capability, charge)? {
             None => return Ok(Decision::allow(context, index, capability.max_response_size)),
@@ -126,3 +129,6 @@ fn not_granted(context: &SecurityContext, tool: &str) -> Error {
     let message = format!("no capability of context {} allows tool {}", Quoted(&context.name), Quoted(tool));
     Error::new(ErrorKind::PolicyViolationToolNotAllowed, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@ use super::constraint::{Fault, check_commands, check_domains, check_paths};
 use super::context::{Capability, RateLimit, SecurityContext};
 use super::decide::{ToolCall, decide};
 use super::decision::{Decision, TraceRule, TraceStep};
-use super::deny::Seen;
+use super::deny::suspect_denial;
 use super::pattern::{ToolPattern, is_tool_name};
 use super::quote::Quoted;
 use super::rate::RateAnswer;
+use super::seen::Seen;
 use crate::error::Result;
 
 /// Decides like [`decide`] and looks at every rule, also at those behind the one that decided.
@@ -44,6 +45,11 @@ pub fn explain(
     }
     for (index, capability) in context.capabilities.iter().enumerate() {
         trace.capability(index, capability, call, probe)?;
+        if capability.tool_pattern.matches(call.tool)
+            && let Some((entry, error)) = suspect_denial(context, capability, call)
+        {
+            trace.add(TraceRule::DenyEntry(entry), false, error.message().to_owned());
+        }
     }
     decision.trace = trace.0;
     Ok(decision)

@@ -245,7 +245,7 @@ mod tests {
                 r#"{"uri":["file:///a"," FiLe:///b"],"other":"FILE:/c"}"#,
                 &["named file:///a", "named  FiLe:///b", "suspect FILE:/c"],
             ),
-            (r#"{"target":" /etc/x\n","note":"see /etc"}"#, &["suspect /etc/x"]),
+            (r#"{"target":" /etc/x\n","note":"see /etc"}"#, &["suspect /etc/x\n"]),
             (r#"{"/etc/x":1,"a":{"..":{}}}"#, &["suspect /etc/x", "suspect .."]),
             (r#"{"files":{"/etc/x":"y"}}"#, &["suspect /etc/x"]),
             (r#"{"content":"/etc/x","data":{"z":["/a",{"/b":1}],"path":"/c"}}"#, &["named /c"]),

@@ -19,6 +19,8 @@ mod pattern;
 mod quote;
 mod rate;
 mod rate_window;
+mod review;
+mod seen;
 mod set;
 
 pub use command::{CommandArgs, CommandArgument, CommandEntry, CommandLine, CommandRefusal, DenyWords};
@@ -34,4 +36,5 @@ pub use path::{BasePath, PathPattern};
 pub use pattern::ToolPattern;
 pub use rate::{RateAnswer, RateKey, RateStore};
 pub use rate_window::MemoryRateStore;
+pub use review::review;
 pub use set::{ContextSet, load_contexts};

@@ -187,6 +187,15 @@ fn same_name(left: &str, right: &str) -> bool {
 
 /// Hands `read` the name as it is compared, without allocating; a name longer than any built-in one is handed on as `""`.
 fn squashed<T>(name: &str, buffer: &mut [u8; BUFFER], read: impl FnOnce(&str) -> T) -> T {
+    if name.is_ascii() {
+        let mut length = 0_usize;
+        for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
+            let Some(place) = buffer.get_mut(length) else { return read("") };
+            *place = byte.to_ascii_lowercase();
+            length = length.saturating_add(1);
+        }
+        return read(buffer.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default());
+    }
     let mut length = 0_usize;
     for character in significant(name) {
         let Some(place) = buffer.get_mut(length..).filter(|place| place.len() >= character.len_utf8()) else {

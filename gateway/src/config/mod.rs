@@ -33,12 +33,12 @@ use std::path::{Path, PathBuf, absolute};
 use smcp_core::error::{Error, ErrorKind, Result};
 use smcp_core::policy::ContextSet;
 use smcp_core::settings::{self, Cursor, Entry, Node, NodeKind, Syntax};
+use smcp_core::smcp::attest::Grants;
 
 pub use attestation::{AttestationConfig, JwksSource, OidcConfig, StaticWorkload, VerifierConfig, WorkloadAlgorithm};
 pub use audit::{AuditConfig, SyncPolicy};
-pub use grants::{Grant, Grants};
 pub use host::HostPattern;
-pub use issuer::{TokenAlgorithm, TokenConfig, TrustedIssuer};
+pub use issuer::TokenConfig;
 pub use legacy::LegacyConfig;
 pub use limits::{LimitsConfig, RatesConfig, ReplayConfig};
 pub use listen::{DEFAULT_PORT, ListenConfig};
@@ -118,7 +118,6 @@ const FIELDS: &[&str] = &[
     "issuer",
     "audience",
     "compat_ctx_claim",
-    "trusted_issuers",
     "state_folder",
     "operator",
     "limits",
@@ -194,8 +193,8 @@ impl Config {
                 .map_or(Ok(30), |field| quantity::seconds(&field, 1..=60))?,
             replay: ReplayConfig::read(&root)?,
             rates: RatesConfig::read(&root)?,
-            token: TokenConfig::read(&root, &base)?,
-            grants: Grants::read(&root, &contexts)?,
+            token: TokenConfig::read(&root)?,
+            grants: grants::read(&root, &contexts)?,
             attestation: AttestationConfig::read(&root, &base, &listen, &mut warnings)?,
             audit: AuditConfig::read(&root, &base, &signing)?,
             upstreams: upstream_reader::read(&root, &base, &limits)?,

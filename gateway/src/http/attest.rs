@@ -69,7 +69,9 @@ async fn attest(
     });
     match task.await {
         Ok(response) => response,
-        Err(_) => refused(&Error::new(ErrorKind::InternalError, "the attestation ended in a defect"), dialect, clock::now()),
+        Err(_) => {
+            refused(&Error::new(ErrorKind::InternalError, "the attestation ended in a defect"), dialect, clock::now())
+        }
     }
 }
 
@@ -99,7 +101,7 @@ async fn conclude(
         gateway.attestor.begin(request, &source, now)?;
         let workload = gateway.workloads.verify(request, bearer, now).await?;
         let exists = gateway.contexts.load().get(&request.scope).is_some();
-        let granted = exists && gateway.config.grants.allow(&request.workload_id, &request.scope);
+        let granted = exists && gateway.config.grants.allows(&request.workload_id, &request.scope);
         let random = random::bytes()?;
         gateway.attestor.conclude(
             request,
@@ -114,13 +116,19 @@ async fn conclude(
     .await;
     match result {
         Ok(granted) => {
-            let record = events::attested(&granted.session, &id.0, address);
+            let record = events::attested(&granted.session, &id.0, address, now);
             if let Err(error) = gateway.audit.append(record, now).await {
                 // The agent gets no token, and the session it would name is closed.
                 gateway.sessions.revoke(&granted.session.id, None, now)?;
                 return Err(error);
             }
-            tracing::info!(request_id = id.0, session = granted.session.id, workload = granted.session.workload_id, context = granted.session.context, "attested");
+            tracing::info!(
+                request_id = id.0,
+                session = granted.session.id,
+                workload = granted.session.workload_id,
+                context = granted.session.context,
+                "attested"
+            );
             Ok(granted)
         }
         Err(error) => {
@@ -128,7 +136,10 @@ async fn conclude(
                 gateway.attestor.count_failure(&source, now);
             }
             tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
-            gateway.audit.refused(events::attestation_refused(request.as_ref(), &error, &id.0, address), &source, now).await;
+            gateway
+                .audit
+                .refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source, now)
+                .await;
             Err(error)
         }
     }

@@ -10,7 +10,7 @@ use smcp_core::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// `kind` when the body is too large (HTTP 413), too slow, or breaks off.
-pub async fn read(body: Body, limit: usize, deadline: Duration, kind: ErrorKind) -> Result<Bytes> {
+pub(super) async fn read(body: Body, limit: usize, deadline: Duration, kind: ErrorKind) -> Result<Bytes> {
     match tokio::time::timeout(deadline, collect(body, limit, kind)).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(kind, "the body did not arrive in time")),

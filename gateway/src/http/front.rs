@@ -24,7 +24,7 @@ pub struct FrontRules {
 }
 
 /// Checks method-independent headers and gives the request its id.
-pub async fn front(State(rules): State<Arc<FrontRules>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn front(State(rules): State<Arc<FrontRules>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match check(&rules, &request) {
@@ -110,7 +110,10 @@ mod tests {
     use super::*;
 
     fn verdict(method: Method, headers: &[(&str, &str)]) -> Option<u16> {
-        let rules = FrontRules { allowed_origins: vec!["https://ui".into()], allowed_hosts: ["localhost", "[::1]"].into_iter().filter_map(HostPattern::parse).collect() };
+        let rules = FrontRules {
+            allowed_origins: vec!["https://ui".into()],
+            allowed_hosts: ["localhost", "[::1]"].into_iter().filter_map(HostPattern::parse).collect(),
+        };
         let mut request = Request::builder().method(method).uri("/v1/smcp/invoke");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -140,7 +143,8 @@ mod tests {
     #[test]
     fn accepts_what_clients_send() {
         for host in ["localhost", "LOCALHOST:8787", "[::1]:8787", "[::1]"] {
-            let headers = [("host", host), ("content-type", "application/json; charset=UTF-8"), ("origin", "https://ui")];
+            let headers =
+                [("host", host), ("content-type", "application/json; charset=UTF-8"), ("origin", "https://ui")];
             assert_eq!(verdict(Method::POST, &headers), None, "{host}");
         }
         assert_eq!(verdict(Method::GET, &[("host", "localhost:1")]), None);

@@ -11,12 +11,12 @@ use super::json_response;
 use crate::gateway::Gateway;
 
 /// The process answers.
-pub async fn live() -> Response {
+pub(super) async fn live() -> Response {
     json_response(StatusCode::OK, ObjectWriter::new().text("status", "ok").finish())
 }
 
 /// Calls would be served: not shutting down, the audit log takes records, every tool server is up.
-pub async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     let down = gateway.not_ready().await;
     if down.is_empty() {
         return json_response(StatusCode::OK, ObjectWriter::new().text("status", "ready").finish());
@@ -26,6 +26,6 @@ pub async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 /// The keys that verify tokens (section 6).
-pub async fn jwks(State(gateway): State<Arc<Gateway>>) -> Response {
+pub(super) async fn jwks(State(gateway): State<Arc<Gateway>>) -> Response {
     json_response(StatusCode::OK, gateway.tokens.keys().to_jwks().into_bytes())
 }

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use smcp_core::ErrorKind;
 use smcp_core::error::Error;
+use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::smcp::receive::{AuthorizedCall, Refusal};
 use smcp_core::smcp::{Dialect, reply};
-use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::time::UnixTime;
 
 use super::timing::Timing;
@@ -69,7 +69,9 @@ async fn invoke(
     });
     match task.await {
         Ok(response) => response,
-        Err(_) => refused(&Error::new(ErrorKind::InternalError, "the call ended in a defect"), dialect, None, clock::now()),
+        Err(_) => {
+            refused(&Error::new(ErrorKind::InternalError, "the call ended in a defect"), dialect, None, clock::now())
+        }
     }
 }
 
@@ -81,14 +83,19 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
         Ok(call) => call,
         Err(refusal) => return refuse(gateway, &refusal, dialect, source, id, now).await,
     };
-    if let Err(error) = gateway.audit.append(events::authorized(&call, &id.0, source), now).await {
+    let record = events::authorized(&call, gateway.audit.redaction(), &id.0, source, now);
+    let written = match gateway.config.audit.evidence {
+        None => gateway.audit.append(record, now).await,
+        Some(_) => gateway.audit.append_with_evidence(record, call.admitted().message_bytes(), now).await,
+    };
+    if let Err(error) = written {
         return refuse(gateway, &call.admitted().refuse(error), dialect, source, id, now).await;
     }
     timing.passed(Step::Audit);
     let started = std::time::Instant::now();
     let reply = dispatch::answer(gateway, &call).await;
     timing.passed(Step::Forward);
-    let outcome = events::completed(&call, &reply, started.elapsed(), &id.0);
+    let outcome = events::completed(&call, &reply, started.elapsed(), &id.0, clock::now());
     if let Err(error) = gateway.audit.append(outcome, clock::now()).await {
         // The tool has run, so the agent gets its answer; the record of the decision is written, and the next call is refused.
         tracing::error!(request_id = id.0, %error, "the outcome of a call could not be audited");
@@ -104,7 +111,7 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
 fn respond(call: &AuthorizedCall<'_>, reply: Result<Reply, Error>, dialect: Dialect, id: &RequestId) -> Response {
     match reply {
         Ok(Reply::Accepted) => json_response(StatusCode::ACCEPTED, reply::accepted_body(dialect)),
-        Ok(Reply::Response(response)) => json_response(StatusCode::OK, reply::success_body(dialect, &response)),
+        Ok(Reply::Response { text, .. }) => json_response(StatusCode::OK, reply::success_body(dialect, &text)),
         Err(error) => {
             tracing::warn!(request_id = id.0, code = error.kind().name(), message = error.message(), "call failed");
             refused(&error, dialect, call.admitted().call().id(), clock::now())
@@ -112,7 +119,14 @@ fn respond(call: &AuthorizedCall<'_>, reply: Result<Reply, Error>, dialect: Dial
     }
 }
 
-async fn refuse(gateway: &Gateway, refusal: &Refusal, dialect: Dialect, source: IpAddr, id: &RequestId, now: UnixTime) -> Response {
+async fn refuse(
+    gateway: &Gateway,
+    refusal: &Refusal,
+    dialect: Dialect,
+    source: IpAddr,
+    id: &RequestId,
+    now: UnixTime,
+) -> Response {
     let error = &refusal.error;
     tracing::warn!(
         request_id = id.0,
@@ -122,7 +136,7 @@ async fn refuse(gateway: &Gateway, refusal: &Refusal, dialect: Dialect, source: 
         tool = refusal.facts.tool,
         "call refused"
     );
-    let record = events::refused(refusal, &id.0, source);
+    let record = events::refused(refusal, &id.0, source, now);
     if pipeline::is_anonymous(refusal) {
         gateway.audit.refused(record, &AttemptLimits::source_name(source), now).await;
     } else if let Err(audit) = gateway.audit.append(record, now).await {

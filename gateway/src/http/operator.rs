@@ -26,14 +26,19 @@ pub(super) async fn require_token(State(gateway): State<Arc<Gateway>>, request: 
     let value = request.headers().get(axum::http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     let known = gateway.operator_token.as_ref().is_some_and(|token| token.matches(given));
-    if known { next.run(request).await } else { plain_error(StatusCode::UNAUTHORIZED, "the operator's token is missing or wrong") }
+    if known {
+        next.run(request).await
+    } else {
+        plain_error(StatusCode::UNAUTHORIZED, "the operator's token is missing or wrong")
+    }
 }
 
 /// Reads a JSON object of the operator's.
 pub(super) async fn read_object<T>(body: Body, read: impl FnOnce(Value<'_>) -> Result<T>) -> Result<T> {
     let bytes = body::read(body, MAXIMUM_BYTES, std::time::Duration::from_secs(10), ErrorKind::InvalidArgument).await?;
     let invalid = |message: String| Error::new(ErrorKind::InvalidArgument, message);
-    let document: Document<'_> = json::scan(&bytes).map_err(|error| invalid(format!("the body is not strict JSON: {error}")))?;
+    let document: Document<'_> =
+        json::scan(&bytes).map_err(|error| invalid(format!("the body is not strict JSON: {error}")))?;
     if document.root().kind() != Kind::Object {
         return Err(invalid("the body is no JSON object".to_owned()));
     }
@@ -53,11 +58,11 @@ pub(super) fn text(object: Value<'_>, name: &str) -> Result<Option<String>> {
 
 /// The answer to an operator's mistake or to a store's error.
 pub(super) fn failed(error: &Error) -> Response {
-    let status = match error.kind() {
-        ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
-        other => other.http_status().and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-    };
-    let body = ObjectWriter::new().text("status", "error").text("code", error.kind().name()).text("message", error.message());
+    // A kind without status is one that clients raise: the operator's own mistake.
+    let status = error.http_status().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::BAD_REQUEST);
+    let body =
+        ObjectWriter::new().text("status", "error").text("code", error.kind().name()).text("message", error.message());
     json_response(status, body.finish())
 }
 
@@ -140,7 +145,8 @@ pub(super) async fn revoke_session(State(gateway): State<Arc<Gateway>>, body: Bo
         Ok(None) => plain_error(StatusCode::NOT_FOUND, "there is no such session"),
         Ok(Some(session)) => {
             tracing::info!(session = session.id, workload = session.workload_id, "session revoked");
-            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some()), now).await {
+            if let Err(error) = gateway.audit.append(events::revoked(&session, wanted.block.is_some(), now), now).await
+            {
                 tracing::error!(%error, "a revocation could not be audited");
             }
             let body = ObjectWriter::new().text("status", "success").boolean("blocked", wanted.block.is_some());
@@ -151,18 +157,23 @@ pub(super) async fn revoke_session(State(gateway): State<Arc<Gateway>>, body: Bo
 
 pub(super) async fn allow_workload(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
     let workload = read_object(body, |object| {
-        text(object, "workload_id")?.ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "member `workload_id` is missing"))
+        text(object, "workload_id")?
+            .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "member `workload_id` is missing"))
     })
     .await;
+    let now = clock::now();
     match workload.and_then(|workload| gateway.sessions.allow(&workload).map(|lifted| (workload, lifted))) {
         Err(error) => failed(&error),
         Ok((_, false)) => plain_error(StatusCode::NOT_FOUND, "the workload is not blocked"),
         Ok((workload, true)) => {
             tracing::info!(workload, "block lifted");
-            if let Err(error) = gateway.audit.append(events::allowed(&workload), clock::now()).await {
+            if let Err(error) = gateway.audit.append(events::allowed(&workload, now), now).await {
                 tracing::error!(%error, "lifting a block could not be audited");
             }
-            json_response(StatusCode::OK, ObjectWriter::new().text("status", "success").text("workload_id", &workload).finish())
+            json_response(
+                StatusCode::OK,
+                ObjectWriter::new().text("status", "success").text("workload_id", &workload).finish(),
+            )
         }
     }
 }

@@ -10,26 +10,26 @@ use crate::pipeline::Step;
 
 /// Collects the time between steps.
 #[derive(Debug)]
-pub struct Timing {
+pub(super) struct Timing {
     last: Instant,
     steps: Vec<(Step, f64)>,
 }
 
 impl Timing {
     /// Starts with the arrival of the body.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { last: Instant::now(), steps: Vec::with_capacity(8) }
     }
 
     /// Notes that a step has ended.
-    pub fn passed(&mut self, step: Step) {
+    pub(super) fn passed(&mut self, step: Step) {
         let now = Instant::now();
         self.steps.push((step, now.duration_since(self.last).as_secs_f64() * 1000.0));
         self.last = now;
     }
 
     /// Adds the header, in milliseconds as the standard says.
-    pub fn write(&self, response: &mut Response) {
+    pub(super) fn write(&self, response: &mut Response) {
         let mut text = String::new();
         for (step, millis) in &self.steps {
             let comma = if text.is_empty() { "" } else { ", " };

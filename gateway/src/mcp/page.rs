@@ -1,12 +1,10 @@
 //! Pages of a deterministic list. The cursor names the last entry, so it stays right when the list changes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use smcp_core::keys::{decode_base64url, encode_base64url};
 
-/// Entries on one page.
-const PAGE: usize = 200;
-/// How long a client may keep a page, in milliseconds.
-const TTL_MILLIS: u64 = 30_000;
+use super::introduce::ttl_millis;
+use crate::config::McpConfig;
 
 /// A cursor that this gateway did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,30 +14,47 @@ pub struct BadCursor;
 ///
 /// # Errors
 /// [`BadCursor`].
-pub fn page(member: &str, mut entries: Vec<(String, Value)>, cursor: Option<&str>) -> Result<Value, BadCursor> {
+pub fn page(
+    member: &str,
+    mut entries: Vec<(String, Value)>,
+    cursor: Option<&str>,
+    config: &McpConfig,
+) -> Result<Value, BadCursor> {
     entries.sort_by(|left, right| left.0.cmp(&right.0));
     let after = match cursor {
         None => None,
-        Some(cursor) => Some(decode_base64url(cursor).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadCursor)?),
+        Some(cursor) => {
+            Some(decode_base64url(cursor).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadCursor)?)
+        }
     };
     let mut rest = entries.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut last = None;
     let mut listed = Vec::new();
-    for (key, value) in rest.by_ref().take(PAGE) {
+    for (key, value) in rest.by_ref().take(config.page_size) {
         last = Some(key);
         listed.push(value);
     }
-    let mut result = json!({"resultType": "complete", "ttlMs": TTL_MILLIS, "cacheScope": "private"});
-    result[member] = Value::Array(listed);
+    let mut result = Map::new();
+    result.insert("resultType".to_owned(), json!("complete"));
+    result.insert("ttlMs".to_owned(), json!(ttl_millis(config)));
+    result.insert("cacheScope".to_owned(), json!("private"));
+    result.insert(member.to_owned(), Value::Array(listed));
     if let (Some(last), Some(_)) = (last, rest.next()) {
-        result["nextCursor"] = Value::String(encode_base64url(last.as_bytes()));
+        result.insert("nextCursor".to_owned(), Value::String(encode_base64url(last.as_bytes())));
     }
-    Ok(result)
+    Ok(Value::Object(result))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    const PAGE: usize = 7;
+
+    fn config() -> McpConfig {
+        McpConfig { server_name: "gw".to_owned(), instructions: None, list_ttl: Duration::ZERO, page_size: PAGE }
+    }
 
     #[test]
     fn pages_join_to_the_whole_list_in_order() {
@@ -47,7 +62,7 @@ mod tests {
         let mut cursor: Option<String> = None;
         let mut seen = Vec::new();
         loop {
-            let result = page("tools", entries.clone(), cursor.as_deref()).unwrap();
+            let result = page("tools", entries.clone(), cursor.as_deref(), &config()).unwrap();
             seen.extend(result["tools"].as_array().unwrap().iter().map(|value| value.as_u64().unwrap()));
             assert_eq!(result["cacheScope"], "private");
             match result["nextCursor"].as_str() {
@@ -60,6 +75,6 @@ mod tests {
 
     #[test]
     fn refuses_foreign_cursors() {
-        assert_eq!(page("tools", vec![], Some("%%")), Err(BadCursor));
+        assert_eq!(page("tools", vec![], Some("%%"), &config()), Err(BadCursor));
     }
 }

@@ -6,11 +6,13 @@
 //! only ends its bookkeeping.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, NumberOrString};
 use smcp_core::error::Error;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::request::UpstreamAnswer;
 
@@ -26,6 +28,7 @@ struct Slot {
     sender: Mutex<Option<oneshot::Sender<Reply>>>,
     max_response_size: Option<u64>,
     shown_to_rmcp: bool,
+    has_left: AtomicBool,
 }
 
 impl ReplySlot {
@@ -34,7 +37,9 @@ impl ReplySlot {
     /// With `shown_to_rmcp` rmcp gets the answer itself too, not only a stub.
     pub(crate) fn new(max_response_size: Option<u64>, shown_to_rmcp: bool) -> (Self, oneshot::Receiver<Reply>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(Arc::new(Slot { sender: Mutex::new(Some(sender)), max_response_size, shown_to_rmcp })), receiver)
+        let sender = Mutex::new(Some(sender));
+        let slot = Slot { sender, max_response_size, shown_to_rmcp, has_left: AtomicBool::new(false) };
+        (Self(Arc::new(slot)), receiver)
     }
 
     /// The slot inside a message, with the id rmcp gave it.
@@ -55,6 +60,11 @@ impl ReplySlot {
         self.0.shown_to_rmcp
     }
 
+    /// Whether a transport may have begun to send the request. If not, no tool can have run.
+    pub(crate) fn has_left(&self) -> bool {
+        self.0.has_left.load(Ordering::Acquire)
+    }
+
     /// Ends the request; only the first reply counts.
     pub(crate) fn fill(&self, reply: Reply) {
         if let Some(sender) = locked(&self.0.sender).take() {
@@ -66,22 +76,32 @@ impl ReplySlot {
 
 /// The requests in flight on one connection, by the id rmcp gave them.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(Mutex<HashMap<i64, ReplySlot>>);
+pub(crate) struct Pending {
+    slots: Mutex<HashMap<i64, ReplySlot>>,
+    lost: CancellationToken,
+}
 
 impl Pending {
     /// Notes a request before its bytes leave.
     pub(crate) fn register(&self, id: i64, slot: ReplySlot) {
-        locked(&self.0).insert(id, slot);
+        slot.0.has_left.store(true, Ordering::Release);
+        locked(&self.slots).insert(id, slot);
     }
 
     /// Takes the slot of a request out, if it still waits.
     pub(crate) fn take(&self, id: i64) -> Option<ReplySlot> {
-        locked(&self.0).remove(&id)
+        locked(&self.slots).remove(&id)
+    }
+
+    /// Cancelled when the connection cannot be used any more, which rmcp may find out later.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
     }
 
     /// Ends every request with a closed slot, which its caller reads as a lost connection.
     pub(crate) fn abandon_all(&self) {
-        let all = std::mem::take(&mut *locked(&self.0));
+        self.lost.cancel();
+        let all = std::mem::take(&mut *locked(&self.slots));
         for slot in all.into_values() {
             drop(locked(&slot.0.sender).take());
         }

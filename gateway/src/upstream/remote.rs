@@ -23,7 +23,6 @@ use super::pending::Pending;
 use super::request::{UpstreamAnswer, UpstreamRequest};
 use super::server::{Health, HealthState, ListKind, ToolServer};
 use super::session::{Opening, Session, gone};
-use super::size;
 use super::stdio::{self, StdioTransport};
 use crate::config::StdioConfig;
 
@@ -111,18 +110,38 @@ impl Drop for Remote {
     }
 }
 
+/// Why there is no session.
+enum Unopened {
+    /// The server did not start or answer at all.
+    Unreachable(Error),
+    /// It did not get through the lifecycle.
+    Refused(Error),
+}
+
+impl Unopened {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Unreachable(error) | Self::Refused(error) => error,
+        }
+    }
+}
+
+fn not_connected(why: String) -> Error {
+    Error::new(ErrorKind::UpstreamUnavailable, why).with_executed(Executed::No)
+}
+
 /// Connects, waits until the connection ends, pauses, and connects again.
 async fn supervise(shared: Arc<Shared>) {
     let mut failures: u32 = 0;
     let mut opening = Opening::Discover;
     loop {
         let attempt = tokio::select! {
-            attempt = shared.connect(opening) => attempt,
+            attempt = shared.connect(&mut opening) => attempt,
             () = shared.stop.cancelled() => break,
         };
         match attempt {
-            Ok((session, lost)) => {
-                let lived = shared.serve(Arc::new(session), &lost).await;
+            Ok(session) => {
+                let lived = shared.serve(Arc::new(session)).await;
                 if shared.stop.is_cancelled() {
                     break;
                 }
@@ -133,7 +152,6 @@ async fn supervise(shared: Arc<Shared>) {
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
-                opening = opening.other();
                 tracing::warn!(upstream = %shared.name, %error, failures, "cannot connect to the tool server");
                 shared.set(State::Failed(error));
             }
@@ -151,35 +169,41 @@ impl Shared {
         self.state.send_replace(state);
     }
 
-    /// Makes one connection; the token is cancelled when the server no longer knows the session.
-    async fn connect(&self, opening: Opening) -> Result<(Session, CancellationToken)> {
+    /// Makes one connection. A server that breaks at one way to open the lifecycle gets the other,
+    /// and the way that worked is kept.
+    async fn connect(&self, opening: &mut Opening) -> Result<Session> {
+        match self.attempt(*opening).await {
+            Err(Unopened::Refused(_)) => {
+                *opening = opening.other();
+                self.attempt(*opening).await.map_err(Unopened::into_error)
+            }
+            attempt => attempt.map_err(Unopened::into_error),
+        }
+    }
+
+    async fn attempt(&self, opening: Opening) -> std::result::Result<Session, Unopened> {
         let pending = Arc::new(Pending::default());
-        let lost = CancellationToken::new();
+        let limit = self.limits.max_message_size;
+        let changed = self.changed.clone();
         let opened = async {
             match &self.link {
                 Link::Stdio(config) => {
                     let process = stdio::start(config).map_err(|error| {
-                        let text = format!("cannot start `{}`: {error}", config.command);
-                        Error::new(ErrorKind::UpstreamUnavailable, text).with_executed(Executed::No)
+                        Unopened::Unreachable(not_connected(format!("cannot start `{}`: {error}", config.command)))
                     })?;
-                    let name = Arc::clone(&self.name);
-                    let limit = self.limits.max_message_size;
-                    let transport = StdioTransport::over(process, name, Arc::clone(&pending), limit);
-                    Session::open(transport, Arc::clone(&pending), opening, self.changed.clone()).await
+                    let transport = StdioTransport::over(process, Arc::clone(&self.name), Arc::clone(&pending), limit);
+                    Session::open(transport, Arc::clone(&pending), opening, changed).await.map_err(Unopened::Refused)
                 }
                 Link::Http(endpoint) => {
-                    let limit = self.limits.max_message_size;
-                    let client = HttpClient::new(endpoint.client.clone(), Arc::clone(&pending), limit, lost.clone());
+                    let client = HttpClient::new(endpoint.client.clone(), Arc::clone(&pending), limit);
                     let transport = StreamableHttpClientTransport::with_client(client, self.http_settings(endpoint));
-                    Session::open(transport, Arc::clone(&pending), opening, self.changed.clone()).await
+                    Session::open(transport, Arc::clone(&pending), opening, changed).await.map_err(Unopened::Refused)
                 }
             }
         };
-        match tokio::time::timeout(OPENING, opened).await {
-            Ok(session) => Ok((session?, lost)),
-            Err(_elapsed) => Err(Error::new(ErrorKind::UpstreamUnavailable, "the tool server did not start in time")
-                .with_executed(Executed::No)),
-        }
+        tokio::time::timeout(OPENING, opened).await.unwrap_or_else(|_elapsed| {
+            Err(Unopened::Unreachable(not_connected("the tool server did not start in time".to_owned())))
+        })
     }
 
     fn http_settings(&self, endpoint: &Endpoint) -> StreamableHttpClientTransportConfig {
@@ -196,7 +220,7 @@ impl Shared {
     }
 
     /// Offers a session until it ends, and says how long it lived.
-    async fn serve(&self, session: Arc<Session>, lost: &CancellationToken) -> Duration {
+    async fn serve(&self, session: Arc<Session>) -> Duration {
         let since = Instant::now();
         tracing::info!(upstream = %self.name, version = %session.version, "connected to the tool server");
         self.note(None);
@@ -204,7 +228,7 @@ impl Shared {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
         tokio::select! {
             () = session.ended.cancelled() => {}
-            () = lost.cancelled() => {}
+            () = session.lost().cancelled() => {}
             () = self.stop.cancelled() => {}
         }
         // Before the session is closed, so that no call begins on it any more.
@@ -225,14 +249,13 @@ impl Shared {
         let mut state = self.state.subscribe();
         loop {
             match &*state.borrow_and_update() {
-                State::Ready(session) => return Ok(Arc::clone(session)),
+                State::Ready(session) if !session.lost().is_cancelled() => return Ok(Arc::clone(session)),
                 State::Failed(error) => return Err(error.clone()),
                 State::Stopped => return Err(gone(Executed::No)),
-                State::Connecting => {}
+                State::Ready(_) | State::Connecting => {}
             }
             if !matches!(tokio::time::timeout_at(until, state.changed()).await, Ok(Ok(()))) {
-                let text = format!("the tool server `{}` is not connected", self.name);
-                return Err(Error::new(ErrorKind::UpstreamUnavailable, text).with_executed(Executed::No));
+                return Err(not_connected(format!("the tool server `{}` is not connected", self.name)));
             }
         }
     }
@@ -245,7 +268,6 @@ impl Shared {
 
     async fn call(&self, request: UpstreamRequest) -> Result<UpstreamAnswer> {
         let deadline = self.deadline(request.deadline);
-        let limit = request.max_response_size;
         let permit = tokio::select! {
             permit = tokio::time::timeout_at(deadline, self.calls.acquire()) => permit,
             () = request.cancel.cancelled() => {
@@ -256,11 +278,7 @@ impl Shared {
             let text = format!("the tool server `{}` has too many calls in flight", self.name);
             return Err(Error::new(ErrorKind::Overloaded, text).with_executed(Executed::No));
         };
-        let answer = self.session(deadline).await?.call(request, deadline).await?;
-        if let (UpstreamAnswer::Result(result), Some(limit)) = (&answer, limit) {
-            size::check(result, limit)?;
-        }
-        Ok(answer)
+        self.session(deadline).await?.call(request, deadline).await
     }
 
     fn note(&self, failure: Option<String>) {

@@ -92,6 +92,7 @@ pub trait ToolServer: Send + Sync {
     /// Sends one request and waits for the answer. It is sent at most once.
     ///
     /// Names in `params` are the server's own. A JSON-RPC error of the server is an `Ok` answer.
+    /// `max_response_size` is a hint for when to stop reading; [`Upstreams`](super::Upstreams) enforces it.
     ///
     /// # Errors
     ///

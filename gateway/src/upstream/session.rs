@@ -121,6 +121,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Cancelled when the connection cannot be used any more.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        self.pending.lost()
+    }
+
     /// Ends the session and waits for it to be gone.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
@@ -172,11 +177,11 @@ impl Session {
         deadline: Instant,
     ) -> Result<Call<'_>, Error> {
         let mut request = CustomRequest::new(method, Some(Value::Object(params)));
-        request.extensions.insert(slot);
+        request.extensions.insert(slot.clone());
         let sending =
             self.peer.send_request_with_option(ClientRequest::CustomRequest(request), PeerRequestOptions::no_options());
         match tokio::time::timeout_at(deadline, sending).await {
-            Ok(Ok(handle)) => Ok(Call { handle: Some(handle), pending: &self.pending, is_answered: false }),
+            Ok(Ok(handle)) => Ok(Call { handle: Some(handle), slot, pending: &self.pending, is_answered: false }),
             Ok(Err(_closed)) => Err(gone(Executed::No)),
             Err(_elapsed) => Err(given_up("the tool server takes no requests").with_executed(Executed::No)),
         }
@@ -233,6 +238,7 @@ async fn listen(peer: &Peer<RoleClient>, filter: SubscriptionFilter, changed: &w
 /// A request under way. Dropped before its answer came, it tells the server to give the call up.
 struct Call<'a> {
     handle: Option<RequestHandle<RoleClient>>,
+    slot: ReplySlot,
     pending: &'a Pending,
     is_answered: bool,
 }
@@ -244,16 +250,18 @@ impl Call<'_> {
         deadline: Instant,
         cancel: &CancellationToken,
     ) -> Reply {
-        let Some(handle) = self.handle.as_mut() else { return Err(gone(Executed::Unknown)) };
+        let slot = &self.slot;
+        let executed = || if slot.has_left() { Executed::Unknown } else { Executed::No };
+        let Some(handle) = self.handle.as_mut() else { return Err(gone(executed())) };
         let replied = tokio::select! {
             biased;
             replied = &mut reply => replied.ok(),
             // rmcp gave the request up, which it does after the transport filled the slot if it could.
             _ended = &mut handle.rx => reply.try_recv().ok(),
-            () = cancel.cancelled() => return Err(given_up("the call was cancelled")),
-            () = tokio::time::sleep_until(deadline) => return Err(given_up("the tool server did not answer in time")),
+            () = cancel.cancelled() => return Err(given_up("the call was cancelled").with_executed(executed())),
+            () = tokio::time::sleep_until(deadline) => return Err(given_up("the tool server did not answer in time").with_executed(executed())),
         };
-        let answer = replied.unwrap_or_else(|| Err(gone(Executed::Unknown)))?;
+        let answer = replied.unwrap_or_else(|| Err(gone(executed())))?;
         self.is_answered = true;
         Ok(answer)
     }
@@ -328,7 +336,7 @@ pub(crate) fn gone(executed: Executed) -> Error {
 }
 
 fn given_up(why: &'static str) -> Error {
-    Error::new(ErrorKind::UpstreamTimeout, why).with_executed(Executed::Unknown)
+    Error::new(ErrorKind::UpstreamTimeout, why)
 }
 
 fn refused(error: &ClientInitializeError) -> Error {

@@ -274,6 +274,7 @@ impl Shared {
                     if server.health().state != HealthState::Connecting {
                         return;
                     }
+                    tokio::time::sleep(SHORTEST_REFRESH).await;
                 }
             }
         }

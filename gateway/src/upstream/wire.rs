@@ -170,7 +170,14 @@ pub(crate) fn protocol_error(message: impl Into<String>) -> Error {
 
 /// The start of a text from a server, on one line and without control characters.
 pub(crate) fn excerpt(text: &str) -> String {
-    let mut start: String = text.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    let mut start = String::new();
+    for character in text.chars().take(EXCERPT) {
+        if matches!(character, '"' | '\'') {
+            start.push(character);
+        } else {
+            start.extend(character.escape_debug());
+        }
+    }
     if text.chars().nth(EXCERPT).is_some() {
         start.push('…');
     }

@@ -8,10 +8,20 @@ pub(super) struct Decoded {
     pub(super) structural: bool,
 }
 
-/// Decodes every `%XX` once; `None` when there is nothing to decode.
-///
-/// `%uXXXX`, which some script engines decode, is taken as an escape too; other percent signs stay.
-pub(super) fn decode(text: &str) -> Option<Decoded> {
+/// Which escapes are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// `%XX`.
+    Standard,
+    /// Also `%uXXXX`, which some script engines decode.
+    Lax,
+}
+
+/// Decodes every escape once, other percent signs stay; `None` when there is nothing to decode.
+pub(super) fn decode(text: &str, escapes: Escapes) -> Option<Decoded> {
+    if !text.contains('%') {
+        return None;
+    }
     let mut decoded = Decoded { bytes: Vec::new(), structural: false };
     let mut rest = text;
     let mut any = false;
@@ -22,7 +32,7 @@ pub(super) fn decode(text: &str) -> Option<Decoded> {
             decoded.structural |= byte < 0x80 && is_structural(char::from(u8::try_from(byte).unwrap_or_default()));
             decoded.bytes.push(u8::try_from(byte).unwrap_or_default());
             rest = behind.get(2..).unwrap_or_default();
-        } else if let Some(character) = unicode_escape(behind) {
+        } else if let Some(character) = Some(behind).filter(|_| escapes == Escapes::Lax).and_then(unicode_escape) {
             any = true;
             decoded.structural |= is_structural(character);
             decoded.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -57,7 +67,7 @@ mod tests {
     use super::*;
 
     fn text(input: &str) -> Option<String> {
-        decode(input).map(|decoded| String::from_utf8(decoded.bytes).unwrap())
+        decode(input, Escapes::Lax).map(|decoded| String::from_utf8(decoded.bytes).unwrap())
     }
 
     #[test]
@@ -86,8 +96,9 @@ mod tests {
     #[test]
     fn notices_structure() {
         for input in ["%2e", "%2F", "%5c", "%00", "%u005c"] {
-            assert!(decode(input).unwrap().structural, "{input}");
+            assert!(decode(input, Escapes::Lax).unwrap().structural, "{input}");
         }
-        assert!(!decode("./%41").unwrap().structural);
+        assert!(decode("%u002e", Escapes::Standard).is_none());
+        assert!(!decode("./%41", Escapes::Standard).unwrap().structural);
     }
 }

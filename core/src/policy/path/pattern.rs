@@ -2,7 +2,7 @@
 
 use super::super::pattern::glob_matches;
 use super::super::quote::Quoted;
-use super::reading::climbs;
+use super::reading::text_climbs;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An allowed directory prefix or glob.
@@ -67,6 +67,16 @@ impl PathPattern {
             }
         }
         Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// Parses the text of a deny entry: here also what lies below something that fits a glob is covered, since a denied
+    /// directory whose files may be read would be no denial.
+    pub(in crate::policy) fn parse_covering(text: &str) -> Result<Self> {
+        let mut pattern = Self::parse(text)?;
+        if pattern.parts.last() != Some(&Part::Deep) {
+            pattern.parts.push(Part::Deep);
+        }
+        Ok(pattern)
     }
 
     /// The entry as written.
@@ -141,7 +151,7 @@ fn check_entry(what: &str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(invalid(what, text, "contains NUL"));
     }
-    if climbs(text.chars()) {
+    if text_climbs(text) {
         return Err(invalid(what, text, "has a `..` component"));
     }
     Ok(())

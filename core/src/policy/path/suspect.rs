@@ -2,19 +2,19 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::decoding::decode;
-use super::reading::{begins_with_drive, begins_with_scheme, climbs, is_blank};
+use super::decoding::{Escapes, decode};
+use super::reading::{begins_with_drive, begins_with_scheme, climbs, is_blank, text_climbs};
 
 /// Rounds of percent-decoding that are looked at.
 const MOST_ROUNDS: usize = 8;
 
-/// The text to check when a one-line string could be taken for a path outside what is allowed, without blanks around it.
+/// The text to check when a one-line string could be taken for a path, without blanks before it.
 ///
 /// A string counts when it begins with `/`, `~`, `\`, a drive or `file:`, or has a `..` component, as given or when
 /// percent-decoded.
 pub(in crate::policy) fn suspect_path(text: &str) -> Option<&str> {
-    let text = text.trim_matches(is_blank);
-    if text.contains(['\n', '\r']) {
+    let text = text.trim_start_matches(is_blank);
+    if text.trim_end_matches(is_blank).contains(['\n', '\r']) {
         return None;
     }
     if points_away(text) {
@@ -22,7 +22,7 @@ pub(in crate::policy) fn suspect_path(text: &str) -> Option<&str> {
     }
     let mut decoded: Option<String> = None;
     for _ in 0..MOST_ROUNDS {
-        let round = decode(decoded.as_deref().unwrap_or(text))?;
+        let round = decode(decoded.as_deref().unwrap_or(text), Escapes::Lax)?;
         if has_overlong_form(&round.bytes) {
             return Some(text);
         }
@@ -40,7 +40,7 @@ fn points_away(text: &str) -> bool {
     if text.starts_with(['/', '~', '\\']) || begins_with_drive(text) || begins_with_scheme(text, "file") {
         return true;
     }
-    if climbs(text.chars()) {
+    if text_climbs(text) {
         return true;
     }
     !text.is_ascii() && (matches!(text.nfkc().next(), Some('/' | '\\')) || climbs(text.nfkc()))

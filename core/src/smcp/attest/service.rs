@@ -153,10 +153,24 @@ impl Attestor {
             ));
         }
         self.successes.check(&request.workload_id, now)?;
-        let session = self.session(request, workload, random, now);
+        let granted = self.open(self.session(request, workload, random, now), sessions, signer, now)?;
+        self.successes.count(&request.workload_id, now);
+        Ok(granted)
+    }
+
+    /// Issues the token of a session and opens it. An operator may open a session nobody attested.
+    ///
+    /// # Errors
+    /// The store's or the signer's error.
+    pub fn open(
+        &self,
+        session: Session,
+        sessions: &dyn SessionStore,
+        signer: &dyn TokenSigner,
+        now: UnixTime,
+    ) -> Result<Granted> {
         let token = Zeroizing::new(issue_token(&self.claims(&session), signer, self.rules.compat_ctx_claim)?);
         sessions.open(session.clone(), now)?;
-        self.successes.count(&request.workload_id, now);
         Ok(Granted { token, session })
     }
 

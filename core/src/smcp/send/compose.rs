@@ -26,7 +26,8 @@ pub fn compose_envelope(
     if security_token.is_empty() {
         return Err(malformed("the security token is empty".to_owned()));
     }
-    let limits = Limits { bytes: MAXIMUM_BYTES, ..Limits::default() };
+    // The envelope is one level around the payload, and a verifier counts that level too.
+    let limits = Limits { bytes: MAXIMUM_BYTES, depth: Limits::default().depth.saturating_sub(1) };
     let document = json::scan_with(payload, limits)
         .map_err(|error| malformed(format!("the payload is not strict JSON: {error}")))?;
     let root = document.root();
@@ -62,4 +63,25 @@ pub fn compose_request(id: &str, method: &str, params: Option<&[u8]>) -> Result<
         return Err(Error::new(ErrorKind::InvalidArgument, "the arguments are no JSON object"));
     }
     Ok(request.raw("params", params).finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::AgentKey;
+    use crate::smcp::{VerifyRules, verify_envelope};
+
+    /// What we sign must be what a verifier takes, also at the deepest payload.
+    #[test]
+    fn the_deepest_payload_that_composes_also_verifies() {
+        let key = AgentKey::derive_from_slice(&[7; 32]).unwrap();
+        let now = UnixTime::from_seconds(1_771_338_721);
+        let compose = |arrays: usize| {
+            let payload = format!(r#"{{"a":{}{}}}"#, "[".repeat(arrays), "]".repeat(arrays));
+            compose_envelope(payload.as_bytes(), "token", Dialect::Smcp, &key, now)
+        };
+        let wire = compose(126).unwrap();
+        verify_envelope(&wire, key.public(), &VerifyRules::default(), now).unwrap();
+        assert_eq!(compose(127).unwrap_err().kind(), ErrorKind::MalformedEnvelope);
+    }
 }

@@ -122,7 +122,7 @@ mod tests {
 
     fn record(lifetime: i64) -> SessionRecord {
         let key = Arc::new(AgentKey::derive_from_slice(&[7; 32]).unwrap());
-        let expires_at = Some(UnixTime::from_seconds(1000 + lifetime));
+        let expires_at = Some(UnixTime::from_seconds(1000).plus_seconds(lifetime));
         let answer = AttestAnswer { token: Zeroizing::new("t".to_owned()), expires_at, session_id: None };
         SessionRecord::attested(key, false, answer, UnixTime::from_seconds(1000))
     }

@@ -342,14 +342,6 @@ fn refuses_keys_and_logs() {
             "audit: {checkpoint: {interval: 0}}",
             "4:32: `audit.checkpoint.interval`: expected a duration from 10ms to 1h such as `30s`, found `0`",
         ),
-        (
-            "trusted_issuers: [{issuer: smcp-gateway, jwks_file: public.pem}]",
-            "4:19: `trusted_issuers[0]`: the issuer `smcp-gateway` is this gateway's own",
-        ),
-        (
-            "trusted_issuers: [{issuer: x, jwks_file: public.pem, dialect: seal}]",
-            "4:63: `trusted_issuers[0].dialect`: expected `smcp/v1` or `seal/v1`, found `seal`",
-        ),
         ("issuer: ' '", "4:9: `issuer`: is blank"),
     ] {
         assert_eq!(refusal(&with(text)), format!("gw.yaml:{message}"), "{text}");

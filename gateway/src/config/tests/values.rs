@@ -24,7 +24,7 @@ fn the_least_configuration_has_these_defaults() {
     assert_eq!(config.session.store, SessionStoreConfig::File(state.join("sessions.redb")));
     assert_eq!((config.session.token_ttl, config.session.token_leeway), (Duration::from_secs(3600), 0));
     assert_eq!((config.token.issuer.as_str(), config.token.audience), ("smcp-gateway", None));
-    assert!(!config.token.compat_ctx_claim && config.token.trusted_issuers.is_empty());
+    assert!(!config.token.compat_ctx_claim);
     assert!(matches!(config.attestation.verifier, VerifierConfig::AllowAll) && !config.attestation.require_proof);
     assert_eq!((config.attestation.failures_per_source, config.attestation.successes_per_workload), (30, 30));
     assert_eq!(
@@ -122,18 +122,15 @@ fn one_configuration_in_three_syntaxes() {
     let folder = folder();
     let json = r#"{"contexts": {"inline": [{"name": "read", "capabilities": []}]}, "grants": {"a": ["read"]},
         "attestation": {"verifier": {"static": {"workloads": [{"id": "a"}]}}},
-        "signing": {"retired": [{"key_file": "private.key", "retired_at": "2026-02-17T00:00:00Z"}]},
-        "trusted_issuers": [{"issuer": "x", "jwks_file": "public.pem", "dialect": "seal/v1"}]}"#;
+        "signing": {"retired": [{"key_file": "private.key", "retired_at": "2026-02-17T00:00:00Z"}]}}"#;
     let toml = "grants.a = ['read']\n[[contexts.inline]]\nname = 'read'\ncapabilities = []\n\
                 [[attestation.verifier.static.workloads]]\nid = 'a'\n\
-                [[signing.retired]]\nkey_file = 'private.key'\nretired_at = 2026-02-17T00:00:00Z\n\
-                [[trusted_issuers]]\nissuer = 'x'\njwks_file = 'public.pem'\ndialect = 'seal/v1'\n";
+                [[signing.retired]]\nkey_file = 'private.key'\nretired_at = 2026-02-17T00:00:00Z\n";
     let mut digests = Vec::new();
     for (text, syntax) in [(json, Syntax::Json), (json, Syntax::Yaml), (toml, Syntax::Toml)] {
         let config = Config::parse(text, syntax, "gw", folder.path()).unwrap();
-        assert!(config.grants.allow("a", "read"));
+        assert!(config.grants.allows("a", "read"));
         assert_eq!(config.signing.retired[0].retired_at.seconds(), 1_771_286_400);
-        assert_eq!(config.token.trusted_issuers[0].dialect, Dialect::Seal);
         digests.push(config.digest);
     }
     assert_eq!(digests[0], digests[1]);
@@ -162,7 +159,7 @@ fn the_embedded_defaults_serve_one_folder_on_loopback() {
     assert_eq!(config.listen.address.to_string(), "127.0.0.1:0");
     assert_eq!(config.operator.unwrap().address.to_string(), "127.0.0.1:0");
     assert_eq!(config.state_folder, folder.path().join("state"));
-    assert!(config.grants.allow("any-agent", "read-only-files"));
+    assert!(config.grants.allows("any-agent", "read-only-files"));
     let TransportConfig::Filesystem(files) = &config.upstreams[0].transport else { panic!("filesystem") };
     assert_eq!((files.roots.clone(), files.writable), (vec![root.clone()], false));
     let context = config.contexts.get("read-only-files").unwrap();

@@ -57,8 +57,10 @@ impl Roots {
         Ok(Self { roots, resolution })
     }
 
-    /// Places a path: an absolute one under the deepest root that contains it, a relative one under
-    /// the first root.
+    /// Places an absolute path under the deepest root that contains it.
+    ///
+    /// A relative path is refused: policy reads it under its capability's `base_path`, and a second opinion here about
+    /// where it begins would let it name another file than the one that was allowed.
     ///
     /// This is only arithmetic on text; what keeps the path inside is how it is opened.
     ///
@@ -81,14 +83,11 @@ impl Roots {
                 }
             }
         }
-        let (root, relative) = if path.is_absolute() {
-            self.containing(&clean).ok_or_else(|| {
-                let roots: Vec<_> = self.roots.iter().map(|root| root.path.to_string_lossy()).collect();
-                Failure::new(format!("`{given}` is outside the allowed directories `{}`", roots.join("`, `")))
-            })?
-        } else {
-            (self.roots.first().ok_or_else(|| Failure::new("no directory is allowed"))?, clean)
-        };
+        let (root, relative) = self.containing(&clean).filter(|_| path.is_absolute()).ok_or_else(|| {
+            let roots: Vec<_> = self.roots.iter().map(|root| root.path.to_string_lossy()).collect();
+            let why = if path.is_absolute() { "is outside" } else { "is not absolute; it must lie in" };
+            Failure::new(format!("`{given}` {why} the allowed directories `{}`", roots.join("`, `")))
+        })?;
         Ok(Location { root, resolution: self.resolution, given: given.to_owned(), relative })
     }
 

@@ -168,7 +168,7 @@ fn write() -> Value {
 }
 
 fn path(text: &str) -> Value {
-    let text = format!("{text} Absolute, or relative to the first allowed directory; without `..`.");
+    let text = format!("{text} Absolute; without `..`.");
     json!({"type": "string", "minLength": 1, "maxLength": 4096, "description": text})
 }
 

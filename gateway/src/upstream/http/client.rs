@@ -14,7 +14,6 @@ use rmcp::transport::streamable_http_client::{
 };
 use smcp_core::error::{Error, ErrorKind, Executed};
 use sse_stream::Sse;
-use tokio_util::sync::CancellationToken;
 
 use super::events::{Owner, events};
 use crate::upstream::pending::{Pending, ReplySlot};
@@ -43,18 +42,12 @@ pub(crate) struct HttpClient {
     client: reqwest::Client,
     pending: Arc<Pending>,
     max_message_size: usize,
-    session_lost: CancellationToken,
 }
 
 impl HttpClient {
-    /// Makes the client of one connection; `session_lost` is cancelled when the server forgot its session.
-    pub(crate) fn new(
-        client: reqwest::Client,
-        pending: Arc<Pending>,
-        max_message_size: usize,
-        session_lost: CancellationToken,
-    ) -> Self {
-        Self { client, pending, max_message_size, session_lost }
+    /// Makes the client of one connection.
+    pub(crate) fn new(client: reqwest::Client, pending: Arc<Pending>, max_message_size: usize) -> Self {
+        Self { client, pending, max_message_size }
     }
 
     async fn post(&self, request: RequestBuilder, message: &ClientJsonRpcMessage, in_session: bool) -> Posted {
@@ -68,7 +61,7 @@ impl HttpClient {
             return self.succeeded(response, message, slot).await;
         }
         if status == StatusCode::NOT_FOUND && in_session {
-            self.session_lost.cancel();
+            self.pending.lost().cancel();
             return Err((Failure::SessionExpired, unavailable("the tool server has ended the session", Executed::No)));
         }
         self.refused(response, message).await

@@ -20,7 +20,7 @@ pub(crate) async fn forward<R: AsyncRead + Unpin>(server: &str, stderr: R) {
     while let Ok(line) = lines.next().await {
         if second.elapsed() >= Duration::from_secs(1) {
             if dropped > 0 {
-                tracing::info!(upstream = server, dropped, "tool server wrote too much to standard error");
+                tracing::info!(upstream = %server, dropped, "tool server wrote too much to standard error");
             }
             (second, written, dropped) = (Instant::now(), 0, 0);
         }
@@ -29,7 +29,7 @@ pub(crate) async fn forward<R: AsyncRead + Unpin>(server: &str, stderr: R) {
             Line::Whole(text) if written < LINES_PER_SECOND => {
                 written = written.saturating_add(1);
                 let text = String::from_utf8_lossy(&text);
-                tracing::info!(upstream = server, line = %excerpt(&text), "tool server wrote to standard error");
+                tracing::info!(upstream = %server, line = %excerpt(&text), "tool server wrote to standard error");
             }
             Line::Whole(_) | Line::Oversized(_) => dropped = dropped.saturating_add(1),
         }

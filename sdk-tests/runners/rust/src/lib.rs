@@ -3,6 +3,7 @@
 pub mod envelopes;
 pub mod gateway;
 pub mod jwt;
+pub mod policy;
 
 use std::fs;
 use std::path::Path;
@@ -57,6 +58,7 @@ pub const FILES: &[(&str, Check)] = &[
     ("smcp-ed25519-edge.json", envelopes::check_envelope),
     ("jwt.json", jwt::check_token),
     ("smcp-gateway.json", gateway::check_gateway),
+    ("policy.json", policy::check_policy),
 ];
 
 /// Runs one file.

@@ -35,4 +35,5 @@ files! {
     smcp_ed25519_edge: "smcp-ed25519-edge.json",
     jwt: "jwt.json",
     smcp_gateway: "smcp-gateway.json",
+    policy: "policy.json",
 }

@@ -1,0 +1,10 @@
+//! The `smcp` command as a user runs it: a process with arguments, streams and an exit status.
+
+mod audit;
+mod help;
+mod init;
+mod keygen;
+mod policy;
+mod program;
+mod verify;
+mod wrong_input;
