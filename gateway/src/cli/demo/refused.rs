@@ -26,7 +26,8 @@ pub(super) async fn play(world: &World, narrator: &mut Narrator<'_>) -> Outcome<
 async fn by_policy(world: &World, narrator: &mut Narrator<'_>) -> Outcome<()> {
     let (read, write) = (world.tool(Tool::Read)?, world.tool(Tool::Write)?);
     let target = world.file("readme.txt");
-    let arguments = ObjectWriter::new().text("path", &target.display().to_string()).text("content", "overwritten").finish();
+    let arguments =
+        ObjectWriter::new().text("path", &target.display().to_string()).text("content", "overwritten").finish();
     let denied = refusal_of(world.client.call_tool(write, &arguments).await);
     narrator.refusal("denied tool", ErrorKind::PolicyViolationToolDenied, denied)?;
 
