@@ -325,7 +325,8 @@ fn watch_parent() -> oneshot::Receiver<()> {
                 Ok(0) | Err(_) => break,
             }
         }
-        drop(sender.send(()));
+        // Nobody waits any more when the gateway ends for another reason.
+        let _ = sender.send(());
     });
     receiver
 }
