@@ -48,12 +48,12 @@ pub(super) struct Verify {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<UnixTime>,
 
-    /// Issuer the token must have
-    #[arg(long, requires = "token_jwks")]
+    /// Issuer the token must have, with `--token-jwks`
+    #[arg(long)]
     issuer: Option<String>,
 
-    /// Audience the token must have
-    #[arg(long, requires = "token_jwks")]
+    /// Audience the token must have, with `--token-jwks`
+    #[arg(long)]
     audience: Option<String>,
 
     /// Print the answer as JSON
@@ -89,6 +89,11 @@ struct Proof {
 
 impl Verify {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
+        if self.key.token_jwks.is_none() && (self.issuer.is_some() || self.audience.is_some()) {
+            return Err(Failure::usage(
+                "`--issuer` and `--audience` need `--token-jwks`: without it no token is verified",
+            ));
+        }
         let wire = read_file(&self.envelope)?;
         let now = self.at.unwrap_or_else(clock::now);
         match self.verify(&wire, now)? {

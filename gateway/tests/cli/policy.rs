@@ -49,7 +49,11 @@ fn explain_shows_the_rule_that_decides() {
         program.run(&["policy", "explain", "--context", "files.yaml", "--tool", "fs.read", "--args", arguments])
     };
     let allowed = explain(r#"{"path": "/srv/a"}"#);
-    assert!(allowed.out.ends_with("allowed `fs.read` in context `files`, by capability 0 (`fs.read`)\n"), "{}", allowed.out);
+    assert!(
+        allowed.out.ends_with("allowed `fs.read` in context `files`, by capability 0 (`fs.read`)\n"),
+        "{}",
+        allowed.out
+    );
     assert_eq!(allowed.status, 0);
     for (arguments, code, rule) in [
         (r#"{"path": "/etc/passwd"}"#, "POLICY_VIOLATION_PATH_NOT_ALLOWED", "fail capabilities[0] path"),

@@ -103,7 +103,12 @@ fn everything_else_is_refused_with_its_code() {
         assert_eq!((json.status, json.err.as_str()), (1, ""), "{arguments:?}");
         assert_eq!(text(&json.json(), &["error", "code"]), code);
     }
-    assert_eq!(program.run(&["verify", "e.json", "--key", &public, "--at", "2026-02-17T15:02:01Z", "--max-age", "1800"]).status, 0);
+    assert_eq!(
+        program
+            .run(&["verify", "e.json", "--key", &public, "--at", "2026-02-17T15:02:01Z", "--max-age", "1800"])
+            .status,
+        0
+    );
 }
 
 #[test]

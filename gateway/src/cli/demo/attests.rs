@@ -3,8 +3,8 @@
 use super::super::attest::{claim_lines, token_claims};
 use super::super::failure::{Failure, Outcome};
 use super::narrator::Narrator;
-use super::world::{CONTEXT, WORKLOAD, World};
 use super::unexpected;
+use super::world::{CONTEXT, WORKLOAD, World};
 
 pub(super) async fn play(world: &World, narrator: &mut Narrator<'_>) -> Outcome<()> {
     narrator.act("An agent makes a key, attests with its workload's secret and gets a token bound to the key")?;

@@ -23,7 +23,8 @@ pub(super) async fn play(world: &mut World, narrator: &mut Narrator<'_>) -> Outc
     narrator.act("The gateway stops; its audit log is verified, then one byte of a copy is changed")?;
     let stopped = world.stop().await.ok_or_else(|| Failure::check("the gateway has stopped before"))?;
     let head = Head::parse(&stopped.audit_head)?;
-    let unreadable = |path: &Path, error: std::io::Error| Failure::check(format!("{}: {}", shown(path), reason(&error)));
+    let unreadable =
+        |path: &Path, error: std::io::Error| Failure::check(format!("{}: {}", shown(path), reason(&error)));
     let log = fs::read(&world.audit_file).map_err(|error| unreadable(&world.audit_file, error))?;
     for (event, count) in events(&log) {
         narrator.fact(&event, count)?;

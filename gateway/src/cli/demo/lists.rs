@@ -4,8 +4,8 @@ use smcp_core::json::{self, Limits, Value};
 
 use super::super::failure::{Failure, Outcome};
 use super::narrator::Narrator;
-use super::world::{Tool, World};
 use super::unexpected;
+use super::world::{Tool, World};
 
 pub(super) async fn play(world: &World, narrator: &mut Narrator<'_>) -> Outcome<()> {
     narrator.act("tools/list shows only what the agent's context allows")?;
@@ -24,5 +24,9 @@ pub(super) async fn play(world: &World, narrator: &mut Narrator<'_>) -> Outcome<
     let wanted = [world.tool(Tool::List)?, world.tool(Tool::Read)?, world.tool(Tool::Stat)?];
     let exact = names.len() == wanted.len() && wanted.iter().all(|tool| names.iter().any(|name| name == tool));
     let write = world.tool(Tool::Write)?;
-    narrator.check("list", exact && hidden.contains(&write), format!("{} of {} tools", names.len(), world.offered.len()))
+    narrator.check(
+        "list",
+        exact && hidden.contains(&write),
+        format!("{} of {} tools", names.len(), world.offered.len()),
+    )
 }

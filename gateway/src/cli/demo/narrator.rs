@@ -75,7 +75,8 @@ impl<'o> Narrator<'o> {
     pub(super) fn check(&mut self, what: &str, holds: bool, message: impl Display) -> Outcome<()> {
         let message = message.to_string();
         if !self.json {
-            let mark = if holds { self.output.paint(Style::Good, "ok") } else { self.output.paint(Style::Bad, "UNEXPECTED") };
+            let mark =
+                if holds { self.output.paint(Style::Good, "ok") } else { self.output.paint(Style::Bad, "UNEXPECTED") };
             self.output.line(format_args!("   {what:<20} {mark}  {}", one_line(&message)))?;
         }
         self.note(Check { what: what.to_owned(), holds, code: None, message });
@@ -86,9 +87,7 @@ impl<'o> Narrator<'o> {
     pub(super) fn refusal(&mut self, what: &str, expected: ErrorKind, found: Result<(), Refusal>) -> Outcome<()> {
         let (holds, code, status, message) = match found {
             Ok(()) => (false, None, None, "was not refused".to_owned()),
-            Err(refusal) => {
-                (refusal.kind == expected, Some(refusal.kind.name()), refusal.http_status, refusal.message)
-            }
+            Err(refusal) => (refusal.kind == expected, Some(refusal.kind.name()), refusal.http_status, refusal.message),
         };
         if !self.json {
             let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());

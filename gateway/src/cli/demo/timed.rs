@@ -57,7 +57,10 @@ fn read(answer: &Answer, whole: f64) -> Outcome<Timings> {
     let mut steps = Vec::with_capacity(STEPS.len());
     for (title, step) in STEPS {
         let millis = find(step);
-        steps.push((title, millis.ok_or_else(|| Failure::check(format!("the answer has no time of step `{}`", step.name())))?));
+        steps.push((
+            title,
+            millis.ok_or_else(|| Failure::check(format!("the answer has no time of step `{}`", step.name())))?,
+        ));
     }
     Ok(Timings { steps, whole })
 }

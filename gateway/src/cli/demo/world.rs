@@ -46,7 +46,8 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(keep: Option<&Path>) -> Outcome<Self> {
-        let refuse = |path: &Path, error: &std::io::Error| Failure::usage(format!("{}: {}", shown(path), reason(error)));
+        let refuse =
+            |path: &Path, error: &std::io::Error| Failure::usage(format!("{}: {}", shown(path), reason(error)));
         let (folder, temporary) = match keep {
             Some(path) => {
                 fs::create_dir_all(path).map_err(|error| refuse(path, &error))?;
