@@ -24,7 +24,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from smcp import SMCPClient
 
 READY_SECONDS = 20
@@ -85,7 +84,9 @@ def running_gateway(folder: Path) -> Iterator[str]:
         raise SystemExit("no `smcp` command: set SMCP_BIN")
     log = folder / "gateway.log"
     with log.open("wb") as output:
-        process = subprocess.Popen([command, "gateway", "--config", str(config)], stdout=output, stderr=output)
+        process = subprocess.Popen(  # noqa: S603
+            [command, "gateway", "--config", str(config)], stdout=output, stderr=output
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         end = time.monotonic() + READY_SECONDS

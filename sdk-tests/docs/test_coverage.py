@@ -1,3 +1,4 @@
+# ruff: noqa: D103 - the names of these tests are sentences
 """`sdk-tests/coverage.md` names only vectors and tests that exist."""
 
 from __future__ import annotations

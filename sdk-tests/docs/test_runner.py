@@ -1,3 +1,4 @@
+# ruff: noqa: D103 - the names of these tests are sentences
 """The runner of the documentation's blocks notices what it must notice."""
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def play(scene: Scene, text: str) -> None:
         ("<!-- test: background ready -->\n```python\nprint(1)\n```\n", "only a `sh` block"),
         ("<!-- test: output -->\n```sh\ntrue\n```\n", "only a `text` block"),
         ("<!-- test: file ../out -->\n```sh\ntrue\n```\n", "outside"),
+        ("<!-- test: by gateway/src/lib.rs::no_such_test -->\n```yaml\na: 1\n```\n", "no test"),
+        ("<!-- test: by nowhere.rs::it -->\n```yaml\na: 1\n```\n", "no test"),
         ("<!-- test: file -->\n```sh\ntrue\n```\n", "needs an argument"),
     ],
 )

@@ -54,8 +54,13 @@ fn python_kinds() -> String {
         let (smcp, seal) = (kind.number(Dialect::Smcp), kind.number(Dialect::Seal));
         let summary = summary(*kind).replace('\\', "\\\\").replace('"', "\\\"");
         // One argument a line, so that the formatter leaves the rows alone.
-        let arguments =
-            [format!("\"{}\"", kind.name()), smcp.to_string(), seal.to_string(), status, format!("\"{summary}\"")];
+        let arguments = [
+            format!("ErrorCode.{}", kind.name()),
+            smcp.to_string(),
+            seal.to_string(),
+            status,
+            format!("\"{summary}\""),
+        ];
         text += &format!("    ErrorKind(\n        {},\n    ),\n", arguments.join(",\n        "));
     }
     text

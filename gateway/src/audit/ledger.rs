@@ -64,8 +64,11 @@ impl Ledger {
     pub(super) fn open(settings: &AuditSettings, signer: Arc<dyn Signer>, now: UnixTime) -> Result<Self> {
         let log_settings = LogSettings {
             signer,
-            // The writer's timer decides when time is up; a tick then always signs.
-            checkpoints: CheckpointRules { records: settings.checkpoint_records, seconds: 0 },
+            // Below a second the writer's timer alone decides: a tick then always signs.
+            checkpoints: CheckpointRules {
+                records: settings.checkpoint_records,
+                seconds: u32::try_from(settings.checkpoint_interval.as_secs()).unwrap_or(u32::MAX),
+            },
             refusals: SummaryRules::default(),
         };
         let path = &settings.file;

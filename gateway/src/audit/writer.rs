@@ -139,8 +139,9 @@ impl std::fmt::Debug for AuditHandle {
 impl Shared {
     fn lose(&self, count: u64) {
         let before = self.lost.fetch_add(count, Ordering::Relaxed);
-        if before == 0 || !before.is_multiple_of(1000) && before.saturating_add(count) / 1000 > before / 1000 {
-            tracing::warn!(lost = before.saturating_add(count), "audit records are dropped");
+        let lost = before.saturating_add(count);
+        if before == 0 || lost / 1000 > before / 1000 {
+            tracing::warn!(lost, "audit records are dropped");
         }
     }
 }
@@ -198,8 +199,9 @@ impl AuditWriter {
     /// Writes what waits, a last record and a last checkpoint, brings them to the disk and returns the head as
     /// `SEQ:HASH`. Records appended later are refused.
     pub async fn shutdown(self) -> String {
-        // The task may have ended already.
-        drop(self.close.send(()));
+        if self.close.send(()).is_err() {
+            tracing::debug!("the audit writer has ended already");
+        }
         let head = match self.task.await {
             Ok(head) => head.to_string(),
             Err(error) => {
@@ -215,6 +217,12 @@ impl AuditWriter {
         }
         head
     }
+}
+
+/// The checkpoint interval is an hour at most, so the sum exists.
+fn after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or(now)
 }
 
 /// The task's side.
@@ -234,7 +242,7 @@ impl Task {
         mut refusals: mpsc::Receiver<Entry>,
         mut closing: oneshot::Receiver<()>,
     ) -> Head {
-        let mut due = Instant::now() + IDLE;
+        let mut due = after(IDLE);
         loop {
             let mut batch = Vec::new();
             let mut uninvited = Vec::new();
@@ -243,7 +251,7 @@ impl Task {
                 _ = &mut closing => break,
                 () = sleep_until(due) => {
                     self.tick().await;
-                    due = Instant::now() + IDLE;
+                    due = after(IDLE);
                 }
                 count = records.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
@@ -261,7 +269,7 @@ impl Task {
                 let was_unsigned = self.is_unsigned();
                 self.write(batch).await;
                 if !was_unsigned && self.is_unsigned() {
-                    due = due.min(Instant::now() + self.interval);
+                    due = due.min(after(self.interval));
                 }
             }
         }
@@ -316,8 +324,9 @@ impl Task {
             Ok(written) => (written.answers, written.checkpoint),
             Err(error) => (vec![Err(error); waiting.len()], false),
         };
-        let failure = answers.iter().find_map(|answer| answer.as_ref().err().cloned());
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
+        // Before the answers, so that nobody who was refused still finds the log healthy.
+        self.report(answers.iter().find_map(|answer| answer.clone().err()).map_or(Ok(()), Err), failed);
         let mut unheard: u64 = 0;
         for (answer, sender) in answers.into_iter().zip(waiting) {
             match sender {
@@ -329,10 +338,8 @@ impl Task {
         if unheard > 0 {
             self.shared.lose(unheard);
         }
-        match failure {
-            Some(error) => self.report(Err(error), failed),
-            None if checkpoint => self.sync().await,
-            None => self.report(Ok(()), 0),
+        if checkpoint {
+            self.sync().await;
         }
     }
 

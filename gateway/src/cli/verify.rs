@@ -118,10 +118,7 @@ impl Verify {
         let limits = Limits { bytes: LARGEST, ..Limits::default() };
         let shape = EnvelopeRules { limits, dialect: None, payload: PayloadRule::AnyObject };
         let envelope = WireEnvelope::parse(wire, &shape)?;
-        let (keys, claims) = match self.keys(&envelope, now)? {
-            Some(found) => found,
-            None => return Ok(None),
-        };
+        let Some((keys, claims)) = self.keys(&envelope, now)? else { return Ok(None) };
         let dialect = envelope.dialect();
         let rules = VerifyRules { dialect, max_age_seconds: i64::from(self.max_age), limits };
         let mut refusal = None;

@@ -33,10 +33,10 @@ use std::path::{Path, PathBuf, absolute};
 use smcp_core::error::{Error, ErrorKind, Result};
 use smcp_core::policy::ContextSet;
 use smcp_core::settings::{self, Cursor, Entry, Node, NodeKind, Syntax};
+use smcp_core::smcp::attest::Grants;
 
 pub use attestation::{AttestationConfig, JwksSource, OidcConfig, StaticWorkload, VerifierConfig, WorkloadAlgorithm};
 pub use audit::{AuditConfig, SyncPolicy};
-pub use grants::{Grant, Grants};
 pub use host::HostPattern;
 pub use issuer::TokenConfig;
 pub use legacy::LegacyConfig;
@@ -194,7 +194,7 @@ impl Config {
             replay: ReplayConfig::read(&root)?,
             rates: RatesConfig::read(&root)?,
             token: TokenConfig::read(&root)?,
-            grants: Grants::read(&root, &contexts)?,
+            grants: grants::read(&root, &contexts)?,
             attestation: AttestationConfig::read(&root, &base, &listen, &mut warnings)?,
             audit: AuditConfig::read(&root, &base, &signing)?,
             upstreams: upstream_reader::read(&root, &base, &limits)?,

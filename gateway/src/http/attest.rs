@@ -101,7 +101,7 @@ async fn conclude(
         gateway.attestor.begin(request, &source, now)?;
         let workload = gateway.workloads.verify(request, bearer, now).await?;
         let exists = gateway.contexts.load().get(&request.scope).is_some();
-        let granted = exists && gateway.config.grants.allow(&request.workload_id, &request.scope);
+        let granted = exists && gateway.config.grants.allows(&request.workload_id, &request.scope);
         let random = random::bytes()?;
         gateway.attestor.conclude(
             request,

@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use smcp_core::ErrorKind;
+use smcp_core::audit::AuditRecord;
 use smcp_core::error::Error;
 use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::smcp::receive::{AuthorizedCall, Refusal};
-use smcp_core::smcp::{Dialect, reply};
+use smcp_core::smcp::{CanonicalMessage, Dialect, reply};
 use smcp_core::time::UnixTime;
 
 use super::timing::Timing;
@@ -84,11 +85,7 @@ async fn handle(gateway: &Gateway, dialect: Dialect, body: Bytes, source: IpAddr
         Err(refusal) => return refuse(gateway, &refusal, dialect, source, id, now).await,
     };
     let record = events::authorized(&call, gateway.audit.redaction(), &id.0, source, now);
-    let written = match gateway.config.audit.evidence {
-        None => gateway.audit.append(record, now).await,
-        Some(_) => gateway.audit.append_with_evidence(record, call.admitted().message_bytes(), now).await,
-    };
-    if let Err(error) = written {
+    if let Err(error) = append(gateway, record, Some(call.admitted().message_bytes()), now).await {
         return refuse(gateway, &call.admitted().refuse(error), dialect, source, id, now).await;
     }
     timing.passed(Step::Audit);
@@ -139,11 +136,21 @@ async fn refuse(
     let record = events::refused(refusal, &id.0, source, now);
     if pipeline::is_anonymous(refusal) {
         gateway.audit.refused(record, &AttemptLimits::source_name(source), now).await;
-    } else if let Err(audit) = gateway.audit.append(record, now).await {
+    } else if let Err(audit) =
+        append(gateway, record, refusal.message.as_ref().map(CanonicalMessage::as_bytes), now).await
+    {
         // The call is refused anyway; that the refusal is not in the log is the log's error to show.
         tracing::error!(request_id = id.0, error = %audit, "a refusal could not be audited");
     }
     refused(error, dialect, refusal.facts.request_id.as_deref(), now)
+}
+
+/// Writes a record, with the message the agent signed where evidence is kept.
+async fn append(gateway: &Gateway, record: AuditRecord, message: Option<&[u8]>, now: UnixTime) -> Result<(), Error> {
+    match message.filter(|_| gateway.config.audit.evidence.is_some()) {
+        Some(message) => gateway.audit.append_with_evidence(record, message, now).await,
+        None => gateway.audit.append(record, now).await,
+    }
 }
 
 fn refused(error: &Error, dialect: Dialect, request_id: Option<&str>, now: UnixTime) -> Response {

@@ -61,11 +61,11 @@ impl Running {
 
     /// Waits for the end: exit status, last line of standard output, standard error.
     fn end(mut self) -> (Program, i32, String, String) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let started = Instant::now();
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
-                None if Instant::now() > deadline => {
+                None if started.elapsed() > Duration::from_secs(20) => {
                     self.child.kill().unwrap();
                     panic!("the gateway did not end");
                 }

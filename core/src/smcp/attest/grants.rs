@@ -7,16 +7,10 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Rules of workload patterns, in which `*` is any run of characters, and context names.
+    /// Rules of workload patterns, in which `*` stands for any run of characters and `?` for one, and context names.
     #[must_use]
     pub fn new(rules: Vec<(String, Vec<String>)>) -> Self {
         Self { rules }
-    }
-
-    /// Every workload may ask for every one of these contexts.
-    #[must_use]
-    pub fn everyone(contexts: Vec<String>) -> Self {
-        Self { rules: vec![("*".to_owned(), contexts)] }
     }
 
     /// Whether `workload_id` may ask for `context`.
@@ -27,24 +21,44 @@ impl Grants {
         })
     }
 
-    /// The rules, for configuration checks.
+    /// The rules, in order.
     #[must_use]
     pub fn rules(&self) -> &[(String, Vec<String>)] {
         &self.rules
     }
+
+    /// Whether nothing is granted to anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.iter().all(|(_, contexts)| contexts.is_empty())
+    }
 }
 
-/// `*` is any run of characters; everything else is literal. Linear: each literal part is found once, left to right.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some((_, tail)) = rest.split_once(part) else { return false };
-        rest = tail;
+/// Whether the glob covers the whole text, in time proportional to the product of their lengths at worst.
+fn matches(glob: &str, text: &str) -> bool {
+    let (mut glob, mut text) = (glob.chars(), text.chars());
+    // Where to go on when the text after the last `*` does not fit: that `*` takes one character more.
+    let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let text_now = text.clone();
+        match (glob.next(), text.next()) {
+            (Some('*'), _) => {
+                text = text_now;
+                retry = Some((glob.clone(), text.clone()));
+            }
+            (Some('?'), Some(_)) => {}
+            (Some(wanted), Some(found)) if wanted == found => {}
+            (None, None) => return true,
+            (Some(_) | None, Some(_)) | (Some(_), None) => {
+                let Some((after_star, rest)) = &mut retry else { return false };
+                if rest.next().is_none() {
+                    return false;
+                }
+                glob = after_star.clone();
+                text = rest.clone();
+            }
+        }
     }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -52,30 +66,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns() {
-        for (pattern, text, expected) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("a", "", false),
+    fn globs_cover_whole_ids() {
+        for (glob, id, covers) in [
+            ("agent", "agent", true),
+            ("agent", "agent2", false),
+            ("agent", "Agent", false),
+            ("agent-*", "agent-", true),
+            ("agent-*", "agent-7", true),
+            ("agent-*", "my-agent-7", false),
             ("*", "", true),
-            ("spiffe://x/*", "spiffe://x/y", true),
-            ("spiffe://x/*", "spiffe://xy/z", false),
-            ("a*c*e", "abcde", true),
-            ("a*c*e", "abde", false),
-            ("ab*ba", "aba", false),
+            ("*", "spiffe://example.org/ns/a", true),
+            ("spiffe://example.org/ns/*/sa/x", "spiffe://example.org/ns/a/b/sa/x", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a?c", "aéc", true),
             ("", "", true),
-            ("", "x", false),
+            ("", "a", false),
+            ("*a*b", "xaxbxb", true),
+            ("*a*b", "xaxbx", false),
+            ("a[b]{c}", "a[b]{c}", true),
+            ("**", "x", true),
         ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(matches(glob, id), covers, "{glob} {id}");
         }
+        let (glob, id) = (format!("{}b", "a*".repeat(500)), "a".repeat(5000));
+        assert!(!matches(&glob, &id));
     }
 
     #[test]
-    fn only_granted_contexts() {
-        let grants = Grants::new(vec![("ci-*".to_owned(), vec!["build".to_owned()])]);
-        assert!(grants.allows("ci-1", "build"));
-        assert!(!grants.allows("ci-1", "deploy"));
-        assert!(!grants.allows("dev", "build"));
-        assert!(!Grants::default().allows("ci-1", "build"));
+    fn grants_add_up() {
+        let grant = |workload: &str, context: &str| (workload.to_owned(), vec![context.to_owned()]);
+        let grants = Grants::new(vec![grant("agent-*", "read"), grant("agent-7", "write")]);
+        assert!(
+            grants.allows("agent-7", "read") && grants.allows("agent-7", "write") && grants.allows("agent-8", "read")
+        );
+        assert!(
+            !grants.allows("agent-8", "write") && !grants.allows("other", "read") && !grants.allows("agent-7", "x")
+        );
+        assert!(!grants.is_empty() && Grants::default().is_empty() && !Grants::default().allows("a", "read"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::keys::{PublicKey, Signature};
 use crate::policy::Decision;
-use crate::smcp::{Dialect, WireEnvelope};
+use crate::smcp::{CanonicalMessage, Dialect, WireEnvelope};
 
 /// Why a step refused, and what the steps before it had established.
 #[derive(Debug)]
@@ -12,11 +12,13 @@ pub struct Refusal {
     pub error: Error,
     /// What is known of the call.
     pub facts: Box<CallFacts>,
+    /// The message the agent signed, once its signature was verified: evidence for the audit.
+    pub message: Option<CanonicalMessage>,
 }
 
 impl Refusal {
     pub(super) fn new(error: Error, facts: CallFacts) -> Self {
-        Self { error, facts: Box::new(facts) }
+        Self { error, facts: Box::new(facts), message: None }
     }
 
     /// A refusal of step 1, where nothing is known.

@@ -175,6 +175,6 @@ impl VerifiedEnvelope<'_> {
     /// Turns an error of a store into a refusal that carries what is known.
     #[must_use]
     pub fn refuse(&self, error: Error) -> Refusal {
-        Refusal::new(error, self.facts())
+        Refusal { message: Some(self.message.clone()), ..Refusal::new(error, self.facts()) }
     }
 }

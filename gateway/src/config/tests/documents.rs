@@ -104,7 +104,7 @@ fn the_example_loads() {
     let config = Config::load(&repository().join("examples/gateway.yaml")).unwrap();
     let names: Vec<_> = config.contexts.iter().map(|context| context.name.to_string()).collect();
     assert_eq!(names, ["code-assistant", "read-only-files", "research"]);
-    assert!(config.grants.allow("docs-7", "read-only-files") && !config.grants.allow("docs-7", "research"));
+    assert!(config.grants.allows("docs-7", "read-only-files") && !config.grants.allows("docs-7", "research"));
     assert!(matches!(config.attestation.verifier, VerifierConfig::AllowAll));
     let TransportConfig::Filesystem(files) = &config.upstreams[0].transport else { panic!("filesystem") };
     assert_eq!(files.roots, [repository().join("examples/files")]);

@@ -129,7 +129,7 @@ fn one_configuration_in_three_syntaxes() {
     let mut digests = Vec::new();
     for (text, syntax) in [(json, Syntax::Json), (json, Syntax::Yaml), (toml, Syntax::Toml)] {
         let config = Config::parse(text, syntax, "gw", folder.path()).unwrap();
-        assert!(config.grants.allow("a", "read"));
+        assert!(config.grants.allows("a", "read"));
         assert_eq!(config.signing.retired[0].retired_at.seconds(), 1_771_286_400);
         digests.push(config.digest);
     }
@@ -159,7 +159,7 @@ fn the_embedded_defaults_serve_one_folder_on_loopback() {
     assert_eq!(config.listen.address.to_string(), "127.0.0.1:0");
     assert_eq!(config.operator.unwrap().address.to_string(), "127.0.0.1:0");
     assert_eq!(config.state_folder, folder.path().join("state"));
-    assert!(config.grants.allow("any-agent", "read-only-files"));
+    assert!(config.grants.allows("any-agent", "read-only-files"));
     let TransportConfig::Filesystem(files) = &config.upstreams[0].transport else { panic!("filesystem") };
     assert_eq!((files.roots.clone(), files.writable), (vec![root.clone()], false));
     let context = config.contexts.get("read-only-files").unwrap();

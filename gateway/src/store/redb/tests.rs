@@ -270,3 +270,65 @@ fn blocks_are_forgotten_a_day_after_their_end() {
     drop(RedbSessionStore::open(&place.path(), 10, at(1000 + day)).unwrap());
     assert!(!place.open().blocked("w-a", &key(1), at(999)).unwrap());
 }
+
+#[test]
+fn a_full_disk_fails_closed_and_is_made_up_for_when_there_is_room_again() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "store::redb::tests::alone_full_disk"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test]
+#[ignore = "limits the whole process; run by another test"]
+async fn alone_full_disk() {
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let _survive = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit =
+        |bytes: Option<u64>| setrlimit(Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum }).unwrap();
+    let place = Place::new();
+    let store = RedbSessionStore::open(&place.path(), 100_000, at(100)).unwrap();
+    store.open(session("early", 1), at(100)).unwrap();
+    store.flush().unwrap();
+    limit(Some(std::fs::metadata(place.path()).unwrap().len()));
+    let mut opened = Vec::new();
+    for number in 0..50_000 {
+        let mut one = session(&format!("s{number}"), 2);
+        one.workload_id = "w".to_owned();
+        match store.open(one, at(100)) {
+            Ok(()) => opened.push(format!("s{number}")),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InternalError);
+                assert_eq!(found(&store, &format!("s{number}")).unwrap().state, SessionState::Revoked);
+                break;
+            }
+        }
+    }
+    assert!(opened.len() > 100 && opened.len() < 50_000, "{}", opened.len());
+    // With less than the file has already, nothing at all can be written.
+    limit(Some(4096));
+    assert!(store.revoke("early", Some(Block::UntilLifted), at(100)).is_err());
+    assert_eq!(found(&store, "early").unwrap().state, SessionState::Revoked, "it is revoked all the same");
+    assert!(store.blocked("w-early", &key(1), at(100)).unwrap());
+    assert!(store.allow("w-early").is_err());
+    assert!(store.blocked("w-early", &key(1), at(100)).unwrap());
+    limit(None);
+    store.open(session("late", 3), at(100)).unwrap();
+    drop(store);
+    let store = RedbSessionStore::open(&place.path(), 100_000, at(100)).unwrap();
+    assert_eq!(found(&store, "early").unwrap().state, SessionState::Revoked);
+    assert!(store.blocked("w-early", &key(1), at(100)).unwrap());
+    assert_eq!(found(&store, "late").unwrap().state, SessionState::Live);
+    for id in opened {
+        assert_eq!(found(&store, &id).unwrap().state, SessionState::Live, "{id}");
+    }
+}
