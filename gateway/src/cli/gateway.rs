@@ -109,16 +109,19 @@ impl GatewayCommand {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
         let config = self.config()?;
         let announcement = Announcement::open(self)?;
-        for warning in &config.warnings {
-            output.warn(warning);
-        }
         if self.check_config {
+            for warning in &config.warnings {
+                output.warn(warning);
+            }
             let names: Vec<&str> = config.contexts.iter().map(|context| &*context.name).collect();
             let origin = &config.origin;
             output.line(format_args!("{} {origin}: contexts {}", output.paint(Style::Good, "ok"), names.join(", ")))?;
             return Ok(ExitStatus::Done);
         }
         logging::start(config.log, output);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
         let runtime = runtime(threads)?;
         let status = runtime.block_on(serve(config, &announcement, self.exit_with_parent, output));

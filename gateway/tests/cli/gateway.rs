@@ -209,9 +209,10 @@ fn readiness_goes_where_it_is_told() {
     let mut child = program
         .command()
         .args(["gateway", "--root", "root", "--state", "state", "--ready-pipe", "ready", "--exit-with-parent"])
+        .args(["--log-format", "json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -222,6 +223,9 @@ fn readiness_goes_where_it_is_told() {
     drop(child.stdin.take());
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b""[..]));
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert!(log.contains("`allow_all` believes every workload id"), "{log}");
+    assert!(log.lines().all(|line| scan(line.as_bytes()).is_ok()), "log lines that are no JSON: {log}");
     let said = std::fs::read_to_string(program.path("ready")).unwrap();
     assert_eq!(said.lines().count(), 2, "{said}");
     assert_eq!(crate::program::mode(&program.path("state")), 0o700);
