@@ -87,3 +87,13 @@ fn details<'py>(py: Python<'py>, details: &Details) -> PyResult<Bound<'py, PyDic
     }
     Ok(dict)
 }
+
+/// The exception of a refusal that a service answers: its `http_status` is that of the answer.
+pub(crate) fn raise_refusal(py: Python<'_>, error: &Error, dialect: Dialect) -> PyErr {
+    let local = ClientError::at(Stage::Local, error.clone(), dialect);
+    let made = fields(py, &local).and_then(|fields| {
+        fields.set_item("http_status", error.http_status())?;
+        Ok(make(py, "plain", &local.to_string(), &fields))
+    });
+    made.unwrap_or_else(|error| error)
+}

@@ -94,8 +94,13 @@ impl ClientError {
         };
         let executed = if attesting { Executed::No } else { executed_after(refused.error.kind()) };
         let http_status = Some(answer.status);
+        let mut error = with_executed(refused.error, executed);
+        let header = answer.header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
+        if let (None, Some(seconds)) = (error.details().retry_after, header) {
+            error = error.with_retry_after(seconds);
+        }
         let inner = Inner {
-            error: with_executed(refused.error, executed),
+            error,
             stage,
             dialect,
             status_code: refused.number,

@@ -495,6 +495,25 @@ async fn repeats_only_what_cannot_have_run() {
 }
 
 #[tokio::test]
+async fn the_header_says_when_the_body_does_not() {
+    for (header, details, expected) in
+        [("7", "{}", Some(7)), ("7", r#"{"retry_after":9}"#, Some(9)), ("Wed, 21 Oct 2026 07:28:00 GMT", "{}", None)]
+    {
+        let server = Server::start(move |request, _| {
+            if request.is_attest() {
+                return attested("t", far());
+            }
+            let body = format!(r#"{{"error":{{"code":"POLICY_VIOLATION_RATE_LIMIT_EXCEEDED","details":{details}}}}}"#);
+            Reply::Full(429, vec![("retry-after", header.to_owned())], body.into_bytes())
+        })
+        .await;
+        let client = attested_client(&server, |_| {}).await;
+        let error = client.call_tool("t", b"{}").await.unwrap_err();
+        assert_eq!(error.error().details().retry_after, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_callers_own_payload_is_never_signed_twice_in_one_second() {
     let server = Server::start(|request, number| match (request.is_attest(), number) {
         (true, _) => attested("t", far()),

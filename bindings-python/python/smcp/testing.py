@@ -57,6 +57,7 @@ class RecordedCall:
 
     payload: dict[str, Any]
     headers: Mapping[str, str]
+    """HTTP headers, names in lower case."""
     session_id: str
 
     @property
@@ -118,8 +119,7 @@ class MockGateway:
         self._refusals: list[Refusal] = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="smcp-mock-gateway", daemon=True
@@ -170,7 +170,7 @@ class MockGateway:
         public_key, workload_id, scope = _native.parse_attestation(body, protocol, self.url, None, self.require_proof)
         if self.workload_credential is not None:
             expected = f"Bearer {self.workload_credential}"
-            if not secrets.compare_digest((headers.get("Authorization") or "").encode(), expected.encode()):
+            if not secrets.compare_digest((headers.get("authorization") or "").encode(), expected.encode()):
                 raise Refusal("WORKLOAD_VERIFICATION_FAILED", "the workload credential is missing or wrong")
         if self.scopes is not None and scope not in self.scopes:
             raise Refusal("SCOPE_NOT_FOUND", f"the context `{scope}` does not exist")
@@ -263,6 +263,14 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is its own business, and standard error is the test's."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     owner: MockGateway
@@ -276,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         protocol, attests = known
         body = self.rfile.read(length)
-        headers = dict(self.headers.items())
+        headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             if attests:
                 self._write(200, self.owner._attest(protocol, body, headers))

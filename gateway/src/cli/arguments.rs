@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use super::attest::Attest;
 use super::audit::Audit;
 use super::call::Call;
+use super::demo::Demo;
 use super::gateway::GatewayCommand;
 use super::init::Init;
 use super::keygen::Keygen;
@@ -26,7 +27,7 @@ Exit status: 0 done, 1 refused or failed check, 2 usage, 3 incomplete proof, 69 
 Examples:
   smcp demo                                      see everything at work in ten seconds
   smcp init gateway && smcp gateway --config gateway/gateway.yaml
-  smcp call fs.read --arg path=welcome.txt --gateway http://127.0.0.1:8787 --workload docs-bot --scope read-only-files
+  smcp call fs.read --arg path=/srv/smcp/files/welcome.txt --gateway http://127.0.0.1:8787 --workload docs-bot --scope read-only-files
   smcp COMMAND --help                            options and examples of a command";
 
 /// Secure Model Context Protocol: signed envelopes around MCP calls, and the gateway that verifies, decides and audits.
@@ -45,6 +46,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run a gateway
     Gateway(GatewayCommand),
+    /// See everything at work in ten seconds
+    Demo(Demo),
     /// Make a key or an operator token, or show the public half of a key
     Keygen(Keygen),
     /// Attest to a gateway and show what the token says
@@ -69,6 +72,7 @@ impl Command {
     /// Whether the answer is wanted as JSON.
     pub(super) fn writes_json(&self) -> bool {
         match self {
+            Self::Demo(command) => command.json,
             Self::Keygen(command) => command.json,
             Self::Attest(command) => command.json,
             Self::Call(command) => command.json,

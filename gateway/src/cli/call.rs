@@ -14,11 +14,11 @@ Attests, signs the call, sends it and prints the texts of the result, or with `-
 the gateway refuses or the tool says that it failed.
 
 Examples:
-  smcp call fs.read --arg path=welcome.txt --gateway http://127.0.0.1:8787 --workload docs-bot --scope read-only-files
-  smcp call fs.search --arg path=. --arg pattern='*.md' --arg max_results:=5      `:=` takes JSON, `=` takes text
-  smcp call fs.read --args '{\"path\": \"welcome.txt\"}' --json
+  smcp call fs.read --arg path=/srv/smcp/files/welcome.txt --gateway http://127.0.0.1:8787 --workload docs-bot --scope read-only-files
+  smcp call fs.search --arg path=/srv/smcp/files --arg pattern='*.md' --arg max_results:=5      `:=` takes JSON, `=` takes text
+  smcp call fs.read --args '{\"path\": \"/srv/smcp/files/welcome.txt\"}' --json
   smcp call fs.read --args @arguments.json
-  echo '{\"path\": \".\"}' | smcp call fs.list --args -";
+  echo '{\"path\": \"/srv/smcp/files\"}' | smcp call fs.list --args -";
 
 /// Call a tool through a gateway.
 #[derive(Args, Debug)]

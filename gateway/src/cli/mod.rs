@@ -7,6 +7,7 @@ mod attest;
 mod audit;
 mod call;
 mod connection;
+mod demo;
 mod exit_status;
 mod failure;
 mod gateway;
@@ -58,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn execute(command: &Command, output: &Output) -> Outcome<ExitStatus> {
     match command {
         Command::Gateway(command) => command.run(output),
+        Command::Demo(command) => command.run(output),
         Command::Keygen(command) => command.run(output),
         Command::Attest(command) => command.run(output),
         Command::Call(command) => command.run(output),

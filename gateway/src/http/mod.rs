@@ -8,6 +8,7 @@ mod invoke;
 mod legacy;
 mod operator;
 mod peer;
+mod prompt;
 mod seal_sessions;
 mod serve;
 mod timing;

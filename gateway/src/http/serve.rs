@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::PeerAddress;
+use super::prompt::Prompt;
 
 /// What bounds a listener.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,7 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Prompt::new(stream, limits.header_timeout);
     let service = router.layer(axum::Extension(PeerAddress(address)));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -48,8 +48,7 @@ impl Init {
         if let Some(existing) = new.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             return Err(Failure::check(format!("{} exists already and is not overwritten", shown(existing))));
         }
-        for name in ["", "contexts", "files"] {
-            let path = place(name);
+        for path in [folder.clone(), place("contexts"), place("files")] {
             fs::create_dir_all(&path)
                 .map_err(|error| Failure::check(format!("{}: cannot be made: {}", shown(&path), reason(&error))))?;
         }
@@ -65,11 +64,11 @@ impl Init {
         create_public(&place(".gitignore"), IGNORE.as_bytes())?;
         // What was written is read as a gateway reads it, so that no template can be broken unnoticed.
         Config::load(&place("gateway.yaml"))?;
-        self.show(output)?;
+        self.show(&folder, output)?;
         Ok(ExitStatus::Done)
     }
 
-    fn show(&self, output: &Output) -> Outcome<()> {
+    fn show(&self, folder: &Path, output: &Output) -> Outcome<()> {
         let name = |file: &str| self.folder.join(file).display().to_string();
         for (file, what) in [
             ("gateway.yaml", "the configuration, with comments"),
@@ -84,8 +83,9 @@ impl Init {
         output.line("Next:")?;
         output.line(format_args!("  smcp gateway --config {}", word(&name("gateway.yaml"))))?;
         output.line(format_args!(
-            "  smcp call fs.read --arg path=welcome.txt --gateway http://127.0.0.1:8787 --workload docs-bot \
-             --scope read-only-files --credential-file {}",
+            "  smcp call fs.read --arg path={} --gateway http://127.0.0.1:8787 --workload docs-bot --scope read-only-files \
+             --credential-file {}",
+            word(&folder.join("files/welcome.txt").display().to_string()),
             word(&name("docs-bot.secret"))
         ))
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use smcp_core::smcp::Dialect;
-
 use super::*;
 
 #[test]

@@ -269,7 +269,7 @@ fn searches_find_names_and_text_within_bounds() {
     assert_eq!(found(json!({"path": ".", "text": "SECRET"}))["matches"], json!([]));
     let short = found(json!({"path": ".", "max_results": 1}));
     assert_eq!((short["matches"].as_array().unwrap().len(), &short["truncated"]), (1, &json!(true)));
-    let late = world.tools.call("fs.search", json!({"path": "."}), std::time::Instant::now()).unwrap();
+    let late = world.tools.call("fs.search", json!({"path": world.root()}), std::time::Instant::now()).unwrap();
     assert_eq!(late["structuredContent"]["truncated"], true);
     let mut deep = world.root();
     for _ in 0..40 {
@@ -348,7 +348,6 @@ fn paths_are_placed_under_the_deepest_root() {
         let until = soon();
         text_of(&tools.call("fs.read", json!({"path": path}), until).unwrap())
     };
-    assert_eq!(read(Path::new("x")).unwrap(), "inner");
     assert_eq!(read(&inner.join("x")).unwrap(), "inner");
     assert_eq!(read(&parent.path().join("alias/x")).unwrap(), "inner");
     assert_eq!(read(&outer.join("x")).unwrap(), "outer");
