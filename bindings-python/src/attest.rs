@@ -121,6 +121,21 @@ impl NativeAttestor {
     }
 }
 
+/// HTTP status and body of a refused attestation.
+#[pyfunction]
+pub(crate) fn attestation_refusal<'py>(
+    py: Python<'py>,
+    code: &str,
+    message: String,
+    protocol: &str,
+    now: Option<f64>,
+) -> PyResult<(u16, Bound<'py, PyBytes>)> {
+    let kind = ErrorKind::from_name(code).ok_or_else(|| invalid(py, "unknown kind of error"))?;
+    let error = Error::new(kind, message);
+    let body = reply::attestation_error_body(&error, dialect(protocol)?, moment_or_now(py, now)?);
+    Ok((error.http_status().unwrap_or(500), PyBytes::new(py, &body)))
+}
+
 /// A question to the host program's session store.
 #[derive(Clone)]
 enum Question {

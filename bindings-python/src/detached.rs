@@ -33,11 +33,14 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
 
 /// Waits until no thread is inside the native module and keeps it so.
 #[pyfunction]
-pub(crate) fn before_fork() {
-    CLOSED.with_borrow_mut(|closed| {
-        if closed.is_none() {
-            *closed = Some(GATE.write().unwrap_or_else(PoisonError::into_inner));
-        }
+pub(crate) fn before_fork(py: Python<'_>) {
+    // Released, since another thread that is about to fork may hold the gate and wait for the interpreter.
+    py.detach(|| {
+        CLOSED.with_borrow_mut(|closed| {
+            if closed.is_none() {
+                *closed = Some(GATE.write().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
     });
 }
 

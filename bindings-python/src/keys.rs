@@ -93,7 +93,8 @@ fn foreign_key(object: &Bound<'_, PyAny>) -> PyResult<AgentKey> {
     let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_bytes()).map_err(|_| refuse())?);
     // X25519 and Ed25519 keys look alike from here; only the latter has a public key that is the seed's.
     let key = AgentKey::derive_from_seed(&seed).map_err(|_| refuse())?;
-    let public = object.call_method0("public_key")?.call_method0("public_bytes_raw")?;
+    let public = object.call_method0("public_key").and_then(|public| public.call_method0("public_bytes_raw"));
+    let public = public.map_err(|_| refuse())?;
     if public.cast::<PyBytes>().is_ok_and(|public| public.as_bytes() == key.public().as_bytes()) {
         Ok(key)
     } else {

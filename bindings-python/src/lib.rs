@@ -8,6 +8,8 @@ mod client;
 mod detached;
 mod envelope;
 mod errors;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod keys;
 mod moment;
 mod policy;
@@ -20,7 +22,7 @@ mod verifier;
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::attest::{NativeAttestation, NativeAttestor};
+    use super::attest::{NativeAttestation, NativeAttestor, attestation_refusal};
     #[pymodule_export]
     use super::client::{NativeCall, NativeClient, options_from_environment};
     #[pymodule_export]
@@ -39,7 +41,15 @@ mod _native {
     #[pymodule_export]
     use super::token::{HostClaims, NativeKeys, NativeTokenSigner, NativeTokenVerifier};
     #[pymodule_export]
-    use super::verifier::{NativeFacts, NativeQuestion, NativeReceived, NativeReception, NativeVerifier};
+    use super::verifier::{NativeFacts, NativeQuestion, NativeReceived, NativeReception, NativeVerifier, audit_event};
+
+    /// Whether the gateway and the `smcp` command are part of this build.
+    #[pymodule_export]
+    const HAS_GATEWAY: bool = cfg!(feature = "gateway");
+
+    #[cfg(feature = "gateway")]
+    #[pymodule_export]
+    use super::gateway::run_command;
 
     /// The version of the package.
     #[pymodule_export]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use pyo3::pybacked::PyBackedBytes;
+use smcp_core::audit::RedactionKey;
 use smcp_core::policy::{ContextSet, MemoryRateStore, MethodClass, RateAnswer, RateKey, RateLimit, RateStore as _};
 use smcp_core::replay::{MemoryReplayStore, ReplayAnswer, ReplayEntry, ReplayStore as _};
 use smcp_core::session::{MemorySessionStore, Session, SessionAnswer, SessionStore as _};
@@ -47,6 +48,8 @@ pub(crate) struct Desk {
     pub(crate) rates: Keeper<MemoryRateStore>,
     pub(crate) rules: EnvelopeRules,
     pub(crate) window_seconds: u32,
+    /// The key under which secrets of arguments stand in an audit; `None` without audit.
+    pub(crate) redaction: Option<RedactionKey>,
 }
 
 impl Desk {
@@ -115,11 +118,17 @@ pub(crate) struct Received {
     pub(crate) class: MethodClass,
     pub(crate) decision: Option<policy::Decision>,
     pub(crate) facts: CallFacts,
+    /// What the agent may see of the tools; `None` without policy.
+    pub(crate) context: Option<Arc<policy::SecurityContext>>,
+    pub(crate) session: Option<Arc<Session>>,
+    /// JSON text of the arguments without secrets, for an audit.
+    pub(crate) arguments: Option<Vec<u8>>,
 }
 
 impl Received {
-    fn new(admitted: &AdmittedEnvelope<'_>, decision: Option<policy::Decision>, facts: CallFacts) -> Self {
+    fn new(admitted: &AdmittedEnvelope<'_>, facts: CallFacts, session: Option<Arc<Session>>, desk: &Desk) -> Self {
         let call = admitted.call();
+        let redaction = desk.redaction.as_ref().zip(call.arguments());
         Self {
             tool: call.tool().into_owned(),
             method: call.method().into_owned(),
@@ -127,9 +136,18 @@ impl Received {
             payload: admitted.payload_bytes().to_vec(),
             claims: admitted.claims().clone(),
             class: policy::policy_target(&call.method()),
-            decision,
+            decision: facts.decision.clone(),
             facts,
+            context: None,
+            session,
+            arguments: redaction.map(|(key, arguments)| key.sanitise(arguments).as_bytes().to_vec()),
         }
+    }
+
+    /// Whether `tools/list` shows a tool to this agent.
+    pub(crate) fn lists_tool(&self, tool: &str) -> bool {
+        let narrowing = self.session.as_deref().and_then(Session::allowed_patterns);
+        self.context.as_deref().is_none_or(|context| policy::lists_tool(context, narrowing, tool))
     }
 }
 
@@ -152,12 +170,13 @@ async fn steps(desk: Arc<Desk>, body: PyBackedBytes, now: UnixTime, counter: Arc
     let admitted = receive::admit(verified, answer, now)?;
     if !with_policy {
         let facts = admitted.facts();
-        return Ok(Received::new(&admitted, None, facts));
+        return Ok(Received::new(&admitted, facts, found, &desk));
     }
     let rates = match (&desk.rates, &context) {
         (Keeper::Memory(_), _) | (Keeper::Host, ContextEvidence::Unknown | ContextEvidence::WithoutPolicy) => None,
         (Keeper::Host, ContextEvidence::Known(context)) => {
-            Some(ask_rates(&admitted, context, found.as_deref(), &counter).await)
+            let asked = ask_rates(&admitted, context, found.as_deref(), &counter).await;
+            Some(asked.map_err(|error| admitted.refuse(error))?)
         }
     };
     let mut given = rates.unwrap_or_default().into_iter();
@@ -167,7 +186,8 @@ async fn steps(desk: Arc<Desk>, body: PyBackedBytes, now: UnixTime, counter: Arc
             given.next().ok_or_else(|| Error::new(ErrorKind::InternalError, "a limit nobody was asked about"))
         }
     })?;
-    Ok(Received::new(authorized.admitted(), authorized.decision().cloned(), authorized.facts()))
+    let received = Received::new(authorized.admitted(), authorized.facts(), found, &desk);
+    Ok(Received { context: Some(Arc::clone(authorized.context())), ..received })
 }
 
 async fn find_session(
@@ -191,7 +211,7 @@ async fn find_session(
                 SessionQuery::Id(id) => Question::Session(id.to_owned()),
                 SessionQuery::Agent(agent) => Question::Agent(agent.to_owned()),
             };
-            match counter.ask(question).await {
+            match counter.ask(question).await.map_err(|error| opened.refuse(error))? {
                 Answer::Session(answer) => Ok(SessionEvidence::Stored(checked(opened.session_query(), answer, now))),
                 Answer::Revoked(_) | Answer::Replay(_) | Answer::Rate(_) => Err(mistaken()),
             }
@@ -199,7 +219,7 @@ async fn find_session(
         SessionKeeper::Token(dialect) => {
             let claims = opened.claims();
             let question = Question::Revoked(claims.session_id.clone(), claims.workload_id.clone());
-            match counter.ask(question).await {
+            match counter.ask(question).await.map_err(|error| opened.refuse(error))? {
                 Answer::Revoked(revoked) => Ok(SessionEvidence::Unstored { revoked, dialect: *dialect }),
                 Answer::Session(_) | Answer::Replay(_) | Answer::Rate(_) => Err(mistaken()),
             }
@@ -231,7 +251,7 @@ async fn remember(
     let entry = verified.replay_entry(desk.window_seconds);
     match &desk.replay {
         Keeper::Memory(store) => store.check_and_insert(&entry, now).map_err(|error| verified.refuse(error)),
-        Keeper::Host => match counter.ask(Question::Replay(entry)).await {
+        Keeper::Host => match counter.ask(Question::Replay(entry)).await.map_err(|error| verified.refuse(error))? {
             Answer::Replay(answer) => Ok(answer),
             Answer::Session(_) | Answer::Revoked(_) | Answer::Rate(_) => {
                 Err(verified.refuse(Error::new(ErrorKind::InternalError, "another question was answered")))
@@ -247,18 +267,18 @@ async fn ask_rates(
     context: &policy::SecurityContext,
     session: Option<&Session>,
     counter: &Counter,
-) -> Vec<RateAnswer> {
+) -> Result<Vec<RateAnswer>, Error> {
     let mut answers: Vec<RateAnswer> = Vec::new();
     match policy::policy_target(&admitted.call().method()) {
         MethodClass::ToolCall | MethodClass::AsTool(_) => {}
-        MethodClass::Gateway | MethodClass::ToolList | MethodClass::NotAllowed => return answers,
+        MethodClass::Gateway | MethodClass::ToolList | MethodClass::NotAllowed => return Ok(answers),
     }
     loop {
-        let Some((key, limit)) = next_rate(admitted, context, session, &answers) else { return answers };
-        match counter.ask(Question::Rate(key, limit)).await {
+        let Some((key, limit)) = next_rate(admitted, context, session, &answers) else { return Ok(answers) };
+        match counter.ask(Question::Rate(key, limit)).await? {
             Answer::Rate(answer) => answers.push(answer),
             // The decision then misses an answer and refuses.
-            Answer::Session(_) | Answer::Revoked(_) | Answer::Replay(_) => return answers,
+            Answer::Session(_) | Answer::Revoked(_) | Answer::Replay(_) => return Ok(answers),
         }
     }
 }
@@ -317,7 +337,8 @@ impl Reception {
         Self { steps, counter }.go_on()
     }
 
-    pub(crate) fn answer(self, answer: Answer) -> Progress {
+    /// Goes on with what the host program says; an error refuses the call.
+    pub(crate) fn answer(self, answer: Result<Answer, Error>) -> Progress {
         *self.counter.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         self.go_on()
     }

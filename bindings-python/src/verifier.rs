@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use smcp_core::audit::{AuditEvent, RedactionKey};
+use smcp_core::error::Details;
 use smcp_core::json::Limits;
 use smcp_core::keys::encode_base64;
 use smcp_core::policy::ContextSet;
@@ -14,6 +16,7 @@ use smcp_core::smcp::token::{TokenRules, TokenVerifier};
 use smcp_core::smcp::{Dialect, EnvelopeRules, PayloadRule};
 use smcp_core::time::UnixTime;
 use smcp_core::{Error, ErrorKind, Result};
+use zeroize::Zeroizing;
 
 use crate::detached::detached;
 use crate::envelope::dialect;
@@ -25,7 +28,7 @@ use crate::stores::{
     HostRateKey, HostRateLimit, HostReplayEntry, HostSession, NativeRateStore, NativeReplayStore, NativeSessionStore,
     invalid, parse_rate_answer, parse_replay_answer,
 };
-use crate::token::{HostClaims, NativeKeys};
+use crate::token::{HostClaims, NativeKeys, fill_random};
 
 /// The deepest nesting of an envelope.
 const MAXIMUM_DEPTH: usize = 128;
@@ -40,6 +43,12 @@ fn contexts(contexts: &[PyRef<'_, NativeContext>]) -> Result<Arc<ContextSet>> {
     Ok(Arc::new(set))
 }
 
+fn redaction_key() -> Result<RedactionKey> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    fill_random(&mut *bytes)?;
+    Ok(RedactionKey::new(bytes))
+}
+
 /// The receive pipeline of one service.
 #[pyclass(frozen, module = "smcp._native")]
 pub(crate) struct NativeVerifier {
@@ -52,7 +61,7 @@ pub(crate) struct NativeVerifier {
 impl NativeVerifier {
     #[new]
     #[pyo3(signature = (*, keys, contexts, sessions, replay, rates, issuer, audience, window_seconds, leeway_seconds,
-        lenient_claims, max_body_bytes, protocol, token_protocol, forwardable))]
+        lenient_claims, max_body_bytes, protocol, foreign_protocol, forwardable, audited))]
     #[expect(clippy::too_many_arguments, reason = "one keyword for each option, as Python passes them")]
     fn new(
         py: Python<'_>,
@@ -68,8 +77,9 @@ impl NativeVerifier {
         lenient_claims: bool,
         max_body_bytes: usize,
         protocol: Option<&str>,
-        token_protocol: Option<&str>,
+        foreign_protocol: Option<&str>,
         forwardable: bool,
+        audited: bool,
     ) -> PyResult<Self> {
         let fail = |error: Error| raise(py, &error, Dialect::Smcp);
         if !(1..=MAXIMUM_WINDOW_SECONDS).contains(&window_seconds) {
@@ -80,7 +90,7 @@ impl NativeVerifier {
         }
         let rules = TokenRules { issuer, audience, leeway_seconds, lenient_claims, ..TokenRules::default() };
         let only = protocol.map(dialect).transpose()?;
-        let sessions = match (sessions, token_protocol) {
+        let sessions = match (sessions, foreign_protocol) {
             (Some(store), _) => SessionKeeper::Store(Keeper::Memory(Arc::clone(&store.store))),
             (None, None) => SessionKeeper::Store(Keeper::Host),
             (None, Some(protocol)) => SessionKeeper::Token(dialect(protocol)?),
@@ -100,6 +110,7 @@ impl NativeVerifier {
                 payload,
             },
             window_seconds,
+            redaction: audited.then(redaction_key).transpose().map_err(fail)?,
         };
         Ok(Self { desk: Arc::new(desk), asks_host, dialect: only.unwrap_or(Dialect::Smcp) })
     }
@@ -193,7 +204,7 @@ impl NativeReception {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    fn answer(&self, py: Python<'_>, answer: Answer) -> PyResult<()> {
+    fn answer(&self, py: Python<'_>, answer: Result<Answer>) -> PyResult<()> {
         match self.take() {
             State::Asks(reception, _) => {
                 let progress = detached(py, || reception.answer(answer)).unwrap_or_else(defect);
@@ -253,22 +264,28 @@ impl NativeReception {
     fn answer_session(&self, py: Python<'_>, session: Option<&HostSession>) -> PyResult<()> {
         let answer =
             session.map_or(SessionAnswer::NotFound, |session| SessionAnswer::Found(Arc::clone(&session.session)));
-        self.answer(py, Answer::Session(answer))
+        self.answer(py, Ok(Answer::Session(answer)))
     }
 
     fn answer_revoked(&self, py: Python<'_>, revoked: bool) -> PyResult<()> {
-        self.answer(py, Answer::Revoked(revoked))
+        self.answer(py, Ok(Answer::Revoked(revoked)))
     }
 
     fn answer_replay(&self, py: Python<'_>, answer: &str) -> PyResult<()> {
         let answer = parse_replay_answer(answer).ok_or_else(|| invalid(py, "unknown answer of a replay store"))?;
-        self.answer(py, Answer::Replay(answer))
+        self.answer(py, Ok(Answer::Replay(answer)))
     }
 
     fn answer_rate(&self, py: Python<'_>, answer: &str, retry_after: u64) -> PyResult<()> {
         let answer =
             parse_rate_answer(answer, retry_after).ok_or_else(|| invalid(py, "unknown answer of a rate store"))?;
-        self.answer(py, Answer::Rate(answer))
+        self.answer(py, Ok(Answer::Rate(answer)))
+    }
+
+    /// Refuses the call, since a store has no answer.
+    fn fail(&self, py: Python<'_>, code: &str, message: String, retry_after: Option<u64>) -> PyResult<()> {
+        let kind = ErrorKind::from_name(code).ok_or_else(|| invalid(py, "unknown kind of error"))?;
+        self.answer(py, Err(Error::new(kind, message).with_details(Details { retry_after, ..Details::default() })))
     }
 
     /// What is known of the call for an audit, whatever became of it.
@@ -350,12 +367,30 @@ impl NativeReceived {
     fn facts(&self) -> NativeFacts {
         NativeFacts { facts: self.received.facts.clone() }
     }
+
+    /// JSON text of the arguments without secrets.
+    #[getter]
+    fn sanitised_arguments<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.received.arguments.as_ref().map(|text| PyBytes::new(py, text))
+    }
+
+    /// The tools of `tools` that `tools/list` shows to this agent.
+    fn list_tools(&self, py: Python<'_>, tools: Vec<String>) -> PyResult<Vec<String>> {
+        let listed = detached(py, || tools.into_iter().filter(|tool| self.received.lists_tool(tool)).collect());
+        listed.map_err(|error| raise(py, &error, Dialect::Smcp))
+    }
 }
 
 /// What an audit may say of a call. Before `authenticated` everything is only claimed.
 #[pyclass(frozen, module = "smcp._native")]
 pub(crate) struct NativeFacts {
     facts: CallFacts,
+}
+
+/// The audit event of a call refused with this kind.
+#[pyfunction]
+pub(crate) fn audit_event(code: &str) -> &'static str {
+    ErrorKind::from_name(code).map_or(AuditEvent::EnvelopeRefused, AuditEvent::of_refused_call).name()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -7,17 +7,23 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
 
 from smcp import SMCPClient, SMCPConnectionError, SMCPError, SMCPHTTPError, SMCPTimeoutError, SMCPToolError
 from smcp.crypto import Ed25519Key
@@ -110,6 +116,9 @@ def test_broken_arguments_are_never_sent(echo: MockGateway, arguments: Any) -> N
     assert caught.value.status_code == 1000
     with pytest.raises(SMCPError) as caught:
         client.send({"jsonrpc": "2.0", "id": 1, "method": "x", "params": arguments})
+    assert caught.value.status_code == 1000
+    with pytest.raises(SMCPError) as caught:
+        client.call_tool("\udc00", {})
     assert caught.value.status_code == 1000
     assert echo.calls == []
 
@@ -438,6 +447,66 @@ def test_a_wrong_clock_is_warned_about(caplog: pytest.LogCaptureFixture) -> None
     assert len(warnings) == 1
     assert "seconds behind this machine's" in warnings[0].getMessage()
     assert client.clock_offset < -86400
+
+
+def certificates(folder: Path) -> None:
+    """An authority, a server for localhost and a client, as PEM files."""
+    now = datetime.now(UTC)
+
+    def make(name: str, issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None) -> ec.EllipticCurvePrivateKey:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer[0] if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        )
+        certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / f"{name}.pem").write_bytes(pem)
+        (folder / f"{name}.key").write_bytes(private)
+        (folder / f"{name}-both.pem").write_bytes(pem + private)
+        return key
+
+    authority = make("ca", None)
+    issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]), authority)
+    make("server", issuer)
+    make("client", issuer)
+
+
+def test_tls_with_own_authority_and_client_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates(tmp_path)
+    with MockGateway({"echo": lambda arguments: arguments}) as gateway:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+        context.load_verify_locations(tmp_path / "ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
+        server = gateway._server
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        gateway.url = f"https://localhost:{server.server_address[1]}"
+        pair = (tmp_path / "client.pem", tmp_path / "client.key")
+        for certificate in (pair, str(tmp_path / "client-both.pem"), (tmp_path / "client-both.pem", None)):
+            client = SMCPClient(gateway.url, "w", "s", ca_file=tmp_path / "ca.pem", client_cert=certificate)
+            client.attest()
+            assert client.call_tool("echo", {"a": 1}) == {"a": 1}
+        with pytest.raises(SMCPConnectionError, match="certificate"):
+            SMCPClient(gateway.url, "w", "s", client_cert=pair, max_retries=0).attest()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        SMCPClient(gateway.url, "w", "s", client_cert=pair).attest()
+        with pytest.raises(SMCPConnectionError):
+            SMCPClient(gateway.url, "w", "s", max_retries=0).attest()
+        with pytest.raises(SMCPError, match=r"missing\.pem"):
+            SMCPClient(gateway.url, "w", "s", ca_file="missing.pem").attest()
 
 
 def test_control_c_ends_a_call() -> None:

@@ -36,7 +36,7 @@ class Fake:
         return self.raw
 
 
-@pytest.mark.parametrize("wrong", [b"x" * 32, "key", 1, object(), Fake(b"short"), Fake("x" * 32)])
+@pytest.mark.parametrize("wrong", [b"x" * 32, "key", 1, object(), Fake(b"short"), Fake(b"x" * 32), Fake("x" * 32)])
 def test_only_pyca_keys_are_taken(wrong: object) -> None:
     with pytest.raises(TypeError):
         Ed25519Key(wrong)

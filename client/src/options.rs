@@ -42,8 +42,8 @@ pub struct ClientOptions {
     pub max_retries: u32,
     /// Headers sent with every request.
     pub headers: Vec<(String, String)>,
-    /// PEM file of the only certificate authorities to trust. Without it `SSL_CERT_FILE`, then `REQUESTS_CA_BUNDLE`,
-    /// then the platform's.
+    /// PEM file of the only certificate authorities to trust. Without it `REQUESTS_CA_BUNDLE`, which the
+    /// published SDK obeyed, then `SSL_CERT_FILE`, then the platform's.
     pub ca_file: Option<PathBuf>,
     /// Client certificate.
     pub client_certificate: Option<ClientCertificate>,

@@ -21,7 +21,7 @@ pub(crate) fn configure(options: &ClientOptions) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(versions)
         .map_err(|error| invalid(format!("TLS cannot be configured: {error}")))?;
-    let from_environment = || options.environment.first_of(&["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]).map(Into::into);
+    let from_environment = || options.environment.first_of(&["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]).map(Into::into);
     let builder = match options.ca_file.clone().or_else(from_environment) {
         Some(path) => builder.with_root_certificates(read_roots(&path)?),
         None => builder.with_platform_verifier().map_err(|error| {

@@ -219,6 +219,11 @@ async fn own_authorities_are_trusted_when_named_and_no_others() {
         Client::new(trusting).attest().await.unwrap();
     }
     let other = Authority::new();
+    let mut both = options(&server.url);
+    let (own, foreign) = (authority.ca_file(), other.ca_file());
+    let variables = [("REQUESTS_CA_BUNDLE", own.to_str().unwrap()), ("SSL_CERT_FILE", foreign.to_str().unwrap())];
+    both.environment = Environment::fixed(variables);
+    Client::new(both).attest().await.unwrap();
     let mut distrusting = options(&server.url);
     distrusting.ca_file = Some(other.ca_file());
     let error = Client::new(distrusting).attest().await.unwrap_err();
@@ -227,7 +232,7 @@ async fn own_authorities_are_trusted_when_named_and_no_others() {
     let mut wrong_name = options(&format!("https://127.0.0.1:{}", server.address.port()));
     wrong_name.ca_file = Some(authority.ca_file());
     assert_eq!(Client::new(wrong_name).attest().await.unwrap_err().kind(), ErrorKind::ConnectionFailed);
-    assert_eq!(server.counts(), (3, 0));
+    assert_eq!(server.counts(), (4, 0));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! A whole gateway in this process, spoken to by the real client over loopback.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::Path;
 

@@ -7,7 +7,12 @@ from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 from typing_extensions import disjoint_base
 
-__all__ = ["VERSION", "Claims", "Decision", "Ed25519Key", "NativeAttestation", "NativeAttestor", "NativeCall", "NativeClient", "NativeContext", "NativeFacts", "NativeKeys", "NativeQuestion", "NativeRateStore", "NativeReceived", "NativeReception", "NativeReplayStore", "NativeSessionStore", "NativeTokenSigner", "NativeTokenVerifier", "NativeVerifier", "RateKey", "RateLimit", "ReplayEntry", "Session", "TraceStep", "after_fork", "before_fork", "check_names", "decide", "decide_step", "explain", "method_class", "options_from_environment", "parse_attestation", "parse_timestamp", "verify_envelope", "write_timestamp"]
+__all__ = ["HAS_GATEWAY", "VERSION", "Claims", "Decision", "Ed25519Key", "NativeAttestation", "NativeAttestor", "NativeCall", "NativeClient", "NativeContext", "NativeFacts", "NativeKeys", "NativeQuestion", "NativeRateStore", "NativeReceived", "NativeReception", "NativeReplayStore", "NativeSessionStore", "NativeTokenSigner", "NativeTokenVerifier", "NativeVerifier", "RateKey", "RateLimit", "ReplayEntry", "Session", "TraceStep", "after_fork", "attestation_refusal", "audit_event", "before_fork", "check_names", "decide", "decide_step", "explain", "method_class", "options_from_environment", "parse_attestation", "parse_timestamp", "run_command", "verify_envelope", "write_timestamp"]
+
+HAS_GATEWAY: Final[bool]
+"""
+Whether the gateway and the `smcp` command are part of this build.
+"""
 
 VERSION: Final[str]
 """
@@ -457,6 +462,10 @@ class NativeReceived:
         """
         JSON text of the id.
         """
+    def list_tools(self, /, tools: SupportsGetItem[int, str]) -> list[str]:
+        """
+        The tools of `tools` that `tools/list` shows to this agent.
+        """
     @property
     def method(self, /) -> str: ...
     @property
@@ -466,6 +475,11 @@ class NativeReceived:
         """
     @property
     def payload(self, /) -> bytes: ...
+    @property
+    def sanitised_arguments(self, /) -> bytes | None:
+        """
+        JSON text of the arguments without secrets.
+        """
     @property
     def tool(self, /) -> str: ...
 
@@ -485,6 +499,10 @@ class NativeReception:
     def facts(self, /) -> NativeFacts | None:
         """
         What is known of the call for an audit, whatever became of it.
+        """
+    def fail(self, /, code: str, message: str, retry_after: SupportsIndex | None) -> None:
+        """
+        Refuses the call, since a store has no answer.
         """
     def question(self, /) -> NativeQuestion | None:
         """
@@ -579,7 +597,7 @@ class NativeVerifier:
     """
     The receive pipeline of one service.
     """
-    def __new__(cls, /, *, keys: NativeKeys, contexts: SupportsGetItem[int, NativeContext] | None, sessions: NativeSessionStore | None, replay: NativeReplayStore | None, rates: NativeRateStore | None, issuer: str | None, audience: str | None, window_seconds: SupportsIndex, leeway_seconds: SupportsIndex, lenient_claims: bool, max_body_bytes: SupportsIndex, protocol: str | None, token_protocol: str | None, forwardable: bool) -> NativeVerifier: ...
+    def __new__(cls, /, *, keys: NativeKeys, contexts: SupportsGetItem[int, NativeContext] | None, sessions: NativeSessionStore | None, replay: NativeReplayStore | None, rates: NativeRateStore | None, issuer: str | None, audience: str | None, window_seconds: SupportsIndex, leeway_seconds: SupportsIndex, lenient_claims: bool, max_body_bytes: SupportsIndex, protocol: str | None, foreign_protocol: str | None, forwardable: bool, audited: bool) -> NativeVerifier: ...
     @property
     def asks_host(self, /) -> bool:
         """
@@ -794,6 +812,16 @@ def after_fork() -> None:
     Lets threads in again, in parent and child.
     """
 
+def attestation_refusal(code: str, message: str, protocol: str, now: SupportsFloat | SupportsIndex | None) -> tuple[int, bytes]:
+    """
+    HTTP status and body of a refused attestation.
+    """
+
+def audit_event(code: str) -> str:
+    """
+    The audit event of a call refused with this kind.
+    """
+
 def before_fork() -> None:
     """
     Waits until no thread is inside the native module and keeps it so.
@@ -838,6 +866,13 @@ def parse_attestation(body: bytes | bytearray, protocol: str, gateway_url: str |
 def parse_timestamp(text: str) -> int:
     """
     Unix seconds of RFC 3339 text with a zone; ValueError for anything else.
+    """
+
+def run_command(arguments: SupportsGetItem[int, str]) -> int:
+    """
+    Runs the command line `arguments`, whose first is the program's name, and returns the exit status.
+
+    It is the whole program: it starts threads and takes over SIGINT and SIGTERM, so nothing else may run in this process.
     """
 
 def verify_envelope(wire: bytes | bytearray, public_key: bytes | bytearray, max_age_seconds: SupportsIndex, now_millis: SupportsIndex | None, protocol: str, host_text: bool) -> bytes:

@@ -56,7 +56,7 @@ class AsyncSMCPClient(ClientBase):
 
     async def call_tool(self, tool_name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Calls a tool and returns its `result` as it is; errors as SMCPClient.call_tool."""
-        encoded = self._encode_arguments(arguments)
+        encoded = self._encode_call(tool_name, arguments)
         try:
             text = await _run(lambda deliver: self._native.start_call_tool(tool_name, encoded, deliver))
         finally:

@@ -74,7 +74,7 @@ class ClientBase:
         timeout, attest_timeout: deadlines of a call and of an attestation in seconds.
         max_retries: tries beyond the first, only where no tool can have run.
         headers: sent with every request.
-        ca_file: PEM file of the only certificate authorities to trust; default SSL_CERT_FILE, REQUESTS_CA_BUNDLE, or
+        ca_file: PEM file of the only certificate authorities to trust; default REQUESTS_CA_BUNDLE, SSL_CERT_FILE, or
             the platform's.
         client_cert: PEM file with certificate and key, or a pair of files.
         workload_credential: sent as Bearer at each attestation: a str, a callable that returns one, or a path; default
@@ -202,8 +202,11 @@ class ClientBase:
             f"<{type(self).__name__} {self._gateway_url} workload={self._workload_id!r} scope={self._security_scope!r}>"
         )
 
-    def _encode_arguments(self, arguments: Mapping[str, Any] | None) -> bytes:
-        return encode({} if arguments is None else arguments, seal=self._protocol == "seal/v1")
+    def _encode_call(self, tool_name: str, arguments: Mapping[str, Any] | None) -> bytes:
+        """The text of the arguments; what is no JSON is refused here, before anything is signed."""
+        seal = self._protocol == "seal/v1"
+        encode(tool_name, seal=seal)
+        return encode({} if arguments is None else arguments, seal=seal)
 
     def _log_events(self) -> None:
         for level, message in self._native.drain_events():
@@ -224,7 +227,7 @@ class BlockingBase(ClientBase):
         Raises SMCPError: without a session, when the gateway refuses, when the tool server answers with an error, when
         there is no answer. `details["executed"]` says whether the tool may have run.
         """
-        encoded = self._encode_arguments(arguments)
+        encoded = self._encode_call(tool_name, arguments)
         try:
             result: dict[str, Any] = decode(self._native.call_tool(tool_name, encoded))
         finally:

@@ -118,14 +118,14 @@ pub(super) fn failure_of(error: &ClientError) -> Failure {
     if gone {
         failure.status = super::ExitStatus::Unavailable;
     }
-    match error.kind() {
-        ErrorKind::ConnectionFailed => failure.with_hint("is the gateway running, and does `--gateway` name it?"),
-        ErrorKind::WorkloadVerificationFailed => {
-            failure.with_hint("the gateway does not know this workload; `--credential-file` or `--key` may be missing")
-        }
-        ErrorKind::ScopeNotFound => {
-            failure.with_hint("the gateway's `grants` say which workload may ask for which context")
-        }
-        _ => failure,
-    }
+    let hint = if error.kind() == ErrorKind::ConnectionFailed {
+        "is the gateway running, and does `--gateway` name it?"
+    } else if error.kind() == ErrorKind::WorkloadVerificationFailed {
+        "the gateway does not believe this workload; `--credential-file` or `--key` may be missing"
+    } else if error.kind() == ErrorKind::ScopeNotFound {
+        "the gateway's `grants` say which workload may ask for which context"
+    } else {
+        return failure;
+    };
+    failure.with_hint(hint)
 }

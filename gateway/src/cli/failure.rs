@@ -45,10 +45,11 @@ impl Failure {
 
     /// One line for people: kinds of the protocol are named, local mistakes are not.
     pub(super) fn text(&self) -> String {
-        match self.error.kind() {
-            ErrorKind::InvalidArgument | ErrorKind::ConfigInvalid => self.error.message().to_owned(),
-            kind => format!("{}: {}", kind.name(), self.error.message()),
+        let kind = self.error.kind();
+        if matches!(kind, ErrorKind::InvalidArgument | ErrorKind::ConfigInvalid) {
+            return self.error.message().to_owned();
         }
+        format!("{}: {}", kind.name(), self.error.message())
     }
 
     /// The same as one JSON object.

@@ -36,15 +36,9 @@ Examples:
 /// Run a gateway.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-#[group(id = "source", required = true, multiple = false, args = ["config", "root"])]
 pub(super) struct GatewayCommand {
-    /// The configuration (.yaml, .yml, .json or .toml)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Without a configuration: the folder that agents may read, under the embedded defaults
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
 
     /// With `--root`: folder for keys, sessions and the audit log [default: smcp in the user's state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
@@ -83,6 +77,19 @@ pub(super) struct GatewayCommand {
     log_level: Option<Level>,
 }
 
+/// What the gateway is configured by.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The configuration (.yaml, .yml, .json or .toml)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Without a configuration: the folder that agents may read, under the embedded defaults
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
     Text,
@@ -101,17 +108,20 @@ enum Level {
 impl GatewayCommand {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
         let config = self.config()?;
-        for warning in &config.warnings {
-            output.warn(warning);
-        }
+        let announcement = Announcement::open(self)?;
         if self.check_config {
+            for warning in &config.warnings {
+                output.warn(warning);
+            }
             let names: Vec<&str> = config.contexts.iter().map(|context| &*context.name).collect();
             let origin = &config.origin;
             output.line(format_args!("{} {origin}: contexts {}", output.paint(Style::Good, "ok"), names.join(", ")))?;
             return Ok(ExitStatus::Done);
         }
         logging::start(config.log, output);
-        let announcement = Announcement::open(self)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
         let runtime = runtime(threads)?;
         let status = runtime.block_on(serve(config, &announcement, self.exit_with_parent, output));
@@ -121,7 +131,7 @@ impl GatewayCommand {
     }
 
     fn config(&self) -> Outcome<Config> {
-        let mut config = match (&self.config, &self.root) {
+        let mut config = match (&self.source.config, &self.source.root) {
             (Some(path), _) => {
                 require_file(path)?;
                 Config::load(path)?

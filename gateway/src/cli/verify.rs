@@ -48,12 +48,12 @@ pub(super) struct Verify {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<UnixTime>,
 
-    /// Issuer the token must have
-    #[arg(long, requires = "token_jwks")]
+    /// Issuer the token must have, with `--token-jwks`
+    #[arg(long)]
     issuer: Option<String>,
 
-    /// Audience the token must have
-    #[arg(long, requires = "token_jwks")]
+    /// Audience the token must have, with `--token-jwks`
+    #[arg(long)]
     audience: Option<String>,
 
     /// Print the answer as JSON
@@ -89,6 +89,11 @@ struct Proof {
 
 impl Verify {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
+        if self.key.token_jwks.is_none() && (self.issuer.is_some() || self.audience.is_some()) {
+            return Err(Failure::usage(
+                "`--issuer` and `--audience` need `--token-jwks`: without it no token is verified",
+            ));
+        }
         let wire = read_file(&self.envelope)?;
         let now = self.at.unwrap_or_else(clock::now);
         match self.verify(&wire, now)? {
@@ -113,10 +118,7 @@ impl Verify {
         let limits = Limits { bytes: LARGEST, ..Limits::default() };
         let shape = EnvelopeRules { limits, dialect: None, payload: PayloadRule::AnyObject };
         let envelope = WireEnvelope::parse(wire, &shape)?;
-        let (keys, claims) = match self.keys(&envelope, now)? {
-            Some(found) => found,
-            None => return Ok(None),
-        };
+        let Some((keys, claims)) = self.keys(&envelope, now)? else { return Ok(None) };
         let dialect = envelope.dialect();
         let rules = VerifyRules { dialect, max_age_seconds: i64::from(self.max_age), limits };
         let mut refusal = None;

@@ -56,7 +56,7 @@ pub fn read_operator_token(path: &Path) -> Result<Zeroizing<String>> {
     let minimum = if hexadecimal { MINIMUM_HEXADECIMAL } else { MINIMUM_BASE64 };
     let variety = (0..=u8::MAX).filter(|byte| text.as_bytes().contains(byte)).count();
     if text.len() < minimum || variety < MINIMUM_VARIETY {
-        return Err(refuse(path, "is shorter than 128 random bits; `smcp keygen --operator-token` makes one"));
+        return Err(refuse(path, "is shorter than 128 random bits; `smcp keygen --kind operator-token` makes one"));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }

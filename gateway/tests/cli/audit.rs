@@ -66,7 +66,7 @@ fn three_verdicts_and_three_exit_statuses() {
     assert!(other.out.contains("signed    NO  record "), "{}", other.out);
     let expected = program.run(&["audit", "verify", "audit.jsonl", "--key", &public, "--expect-head", &head]);
     assert_eq!(expected.status, 0);
-    let wrong = head.replace(|digit: char| digit == 'a' || digit == 'b', "c");
+    let wrong = head.replace(['a', 'b'], "c");
     let wrong = program.run(&["audit", "verify", "audit.jsonl", "--key", &public, "--expect-head", &wrong]);
     assert_eq!(wrong.status, 1);
     assert!(wrong.out.contains("complete  NO  "), "{}", wrong.out);

@@ -8,14 +8,14 @@ use smcp_core::json::{Document, scan};
 
 /// What one run came to.
 #[derive(Debug)]
-pub struct Ran {
-    pub status: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             status: output.status.code().expect("ended by itself"),
             out: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
@@ -25,40 +25,40 @@ impl Ran {
 
     /// Expects success without a word on standard error, and returns standard output.
     #[track_caller]
-    pub fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         assert_eq!((self.status, self.err.as_str()), (0, ""), "{}", self.out);
         self.out
     }
 
     /// Expects one line of JSON on standard output.
     #[track_caller]
-    pub fn json(&self) -> Document<'_> {
+    pub(crate) fn json(&self) -> Document<'_> {
         assert_eq!(self.out.lines().count(), 1, "{self:?}");
         scan(self.out.trim_end().as_bytes()).unwrap()
     }
 }
 
 /// A folder in which the command runs, without the variables it reads.
-pub struct Program {
+pub(crate) struct Program {
     folder: tempfile::TempDir,
 }
 
 impl Program {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smcp"));
         command.current_dir(self.folder.path()).env_clear();
         if let Some(path) = std::env::var_os("PATH") {
@@ -67,11 +67,11 @@ impl Program {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.command().args(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
-    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut child = self
             .command()
             .args(arguments)
@@ -86,14 +86,14 @@ impl Program {
 }
 
 /// The permission bits of a file.
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
 /// A text member of a document.
 #[track_caller]
-pub fn text(document: &Document<'_>, path: &[&str]) -> String {
+pub(crate) fn text(document: &Document<'_>, path: &[&str]) -> String {
     let value = path.iter().fold(document.root(), |value, name| value.get(name).unwrap_or_else(|| panic!("no {name}")));
     value.as_str().map_or_else(|| value.raw().to_owned(), std::borrow::Cow::into_owned)
 }

@@ -64,13 +64,17 @@ const CASES: &[Case] = &[
         2,
         "error: invalid value 'loud' for '--log-level <LEVEL>'",
     ),
-    (&["demo", "--upstream", ""], 2, "error: `--upstream` names no command"),
-    (&["demo", "--upstream", "'a"], 2, "error: `--upstream`: a quote is not closed"),
+    (&["demo", "--upstream", ""], 2, "error: invalid value '' for '--upstream <COMMAND>': there is no command in it"),
+    (&["demo", "--upstream", "'a"], 2, "error: invalid value ''a' for '--upstream <COMMAND>': a quote is not closed"),
     (&["demo", "--keep", "folder"], 2, "error: `folder` is not empty"),
     (&["keygen", "--kind", "ssh"], 2, "error: invalid value 'ssh' for '--kind <KIND>'"),
     (&["keygen", "--kind", "operator-token", "--public", "pem"], 2, "error: an operator token has no public half"),
     (&["keygen", "--from", "none.key"], 2, "error: cannot read `none.key`: no such file or folder"),
-    (&["keygen", "--from", "broken.yaml"], 1, "error: key file `broken.yaml`: does not begin with a PEM block"),
+    (
+        &["keygen", "--from", "broken.yaml"],
+        1,
+        "error: key file `broken.yaml`: the file does not begin with a PEM block",
+    ),
     (
         &["keygen", "--out", "none/a.key"],
         1,
@@ -179,7 +183,7 @@ const CASES: &[Case] = &[
     (
         &["verify", "broken.json", "--key", KEY, "--jwks", "x"],
         2,
-        "error: the argument '--key <BASE64>' cannot be used with:",
+        "error: the argument '--key <BASE64>' cannot be used with '--jwks <FILE>'",
     ),
     (&["verify", "broken.json", "--key", "AAAA"], 1, "error: MALFORMED_ENVELOPE: *"),
     (&["verify", "none.json", "--key", KEY], 2, "error: cannot read `none.json`: no such file or folder"),
@@ -193,7 +197,7 @@ const CASES: &[Case] = &[
     (
         &["verify", "broken.json", "--key", KEY, "--issuer", "x"],
         2,
-        "error: the following required arguments were not provided:",
+        "error: `--issuer` and `--audience` need `--token-jwks`: without it no token is verified",
     ),
     (&["policy"], 2, "Check security contexts, or explain a decision"),
     (&["policy", "check"], 2, "error: the following required arguments were not provided:"),

@@ -5,6 +5,7 @@ mod attests;
 mod audited;
 mod lists;
 mod narrator;
+mod place;
 mod reads;
 mod refused;
 mod revoked;
@@ -23,7 +24,8 @@ use super::failure::{Failure, Outcome};
 use super::output::Output;
 use super::runtime::runtime;
 use narrator::Narrator;
-use world::{Place, World};
+use place::Place;
+use world::World;
 
 const EXAMPLES: &str = "\
 Starts a gateway on a free loopback port with a folder of real files, plays an agent, and shows what is allowed, what is
@@ -35,7 +37,8 @@ Examples:
   smcp demo --keep demo                                        keep files, keys and audit log in this folder
   smcp demo --upstream \"npx -y @modelcontextprotocol/server-filesystem DIR\"
                                                                the same with a tool server of other people; DIR stands
-                                                               for the demo's folder of files";
+                                                               for the demo's folder of files; a folder of yours
+                                                               gets a folder of the demo's in it";
 
 /// See everything at work in ten seconds.
 #[derive(Args, Debug)]
@@ -56,7 +59,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(&self, output: &Output) -> Outcome<ExitStatus> {
-        let place = Place::new(self.keep.as_deref())?;
+        let place = Place::new(self.keep.as_deref(), self.upstream.as_ref())?;
         let mut narrator = Narrator::new(output, self.json);
         let started = Instant::now();
         let runtime = runtime(4)?;

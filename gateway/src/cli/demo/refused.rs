@@ -1,5 +1,6 @@
 //! Act 5: what is refused, each with code and reason.
 
+use std::fs;
 use std::sync::Arc;
 
 use smcp_client::EphemeralKey;
@@ -28,8 +29,12 @@ async fn by_policy(world: &World, narrator: &mut Narrator<'_>) -> Outcome<()> {
     let target = world.file("readme.txt");
     let arguments =
         ObjectWriter::new().text("path", &target.display().to_string()).text("content", "overwritten").finish();
+    let before = fs::read(&target).ok();
     let denied = refusal_of(world.client.call_tool(write, &arguments).await);
     narrator.refusal("denied tool", ErrorKind::PolicyViolationToolDenied, denied)?;
+    if fs::read(&target).ok() != before {
+        narrator.check("denied tool", false, "the file was changed all the same")?;
+    }
 
     let outside = refusal_of(world.client.call_tool(read, &path_argument(&world.outside)).await);
     narrator.refusal("path outside", ErrorKind::PolicyViolationPathNotAllowed, outside)?;

@@ -15,6 +15,7 @@ use super::super::input::{reason, shown};
 use super::super::operator::Operator;
 use super::agent::Wire;
 use super::narrator::Narrator;
+use super::place::Place;
 use super::starts;
 use super::words::Words;
 use crate::config::Config;
@@ -36,41 +37,6 @@ const FILES: [(&str, &str); 2] = [
     ("readme.txt", "This file was read through a signed call.\n"),
     ("notes/plan.md", "# Plan\n\n1. attest\n2. call\n3. prove\n"),
 ];
-
-/// Where everything happens: a temporary folder, or one that is kept.
-pub(super) struct Place {
-    folder: PathBuf,
-    /// Removes the folder at the end.
-    _temporary: Option<tempfile::TempDir>,
-}
-
-impl Place {
-    pub(super) fn new(keep: Option<&Path>) -> Outcome<Self> {
-        let refuse =
-            |path: &Path, error: &std::io::Error| Failure::usage(format!("{}: {}", shown(path), reason(error)));
-        let (folder, temporary) = match keep {
-            Some(path) => {
-                fs::create_dir_all(path).map_err(|error| refuse(path, &error))?;
-                if fs::read_dir(path).map_err(|error| refuse(path, &error))?.next().is_some() {
-                    return Err(Failure::usage(format!("{} is not empty", shown(path))));
-                }
-                (path.to_owned(), None)
-            }
-            None => {
-                let temporary = tempfile::Builder::new().prefix("smcp-demo-").tempdir();
-                let temporary = temporary.map_err(|error| refuse(&std::env::temp_dir(), &error))?;
-                (temporary.path().to_owned(), Some(temporary))
-            }
-        };
-        // Without symlinks on the way, so that a tool server and the policy name the same paths.
-        let folder = fs::canonicalize(&folder).map_err(|error| refuse(&folder, &error))?;
-        Ok(Self { folder, _temporary: temporary })
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
 
 /// Everything on the stage.
 pub(super) struct World {
@@ -95,8 +61,8 @@ pub(super) struct World {
 impl World {
     /// The first act: files, gateway and an agent's client.
     pub(super) async fn start(place: &Place, upstream: Option<&Words>, narrator: &mut Narrator<'_>) -> Outcome<Self> {
-        let (root, state, secret) = (place.join("files"), place.join("state"), place.join("demo-agent.secret"));
-        let outside = place.join("outside.txt");
+        let (root, outside) = (place.files.clone(), place.join("outside.txt"));
+        let (state, secret) = (place.join("state"), place.join("demo-agent.secret"));
         write_files(&root, &outside)?;
         create_operator_token(&secret)?;
         let config = config(&root, &state, &secret, upstream)?;

@@ -48,8 +48,7 @@ impl Init {
         if let Some(existing) = new.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             return Err(Failure::check(format!("{} exists already and is not overwritten", shown(existing))));
         }
-        for name in ["", "contexts", "files"] {
-            let path = place(name);
+        for path in [folder.clone(), place("contexts"), place("files")] {
             fs::create_dir_all(&path)
                 .map_err(|error| Failure::check(format!("{}: cannot be made: {}", shown(&path), reason(&error))))?;
         }
