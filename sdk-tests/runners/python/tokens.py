@@ -13,7 +13,9 @@ from smcp.token import Claims, TokenVerifier
 def check_token(document: Document, vector: Vector) -> None:
     """The token once by raw keys, once by a JWKS, and twice each, so that the cache is seen to answer as the first time."""
     table = {key["id"]: key["jwk"] for key in document["keys"]}
-    jwks = [{**table[known["key"]], **({} if known["kid"] is None else {"kid": known["kid"]})} for known in vector["keys"]]
+    jwks = [
+        {**table[known["key"]], **({} if known["kid"] is None else {"kid": known["kid"]})} for known in vector["keys"]
+    ]
     raw = {known["kid"]: raw_key(table[known["key"]]["x"]) for known in vector["keys"]}
     options = vector.get("options") or {}
     verifiers = [by_jwks(jwks, options)]
