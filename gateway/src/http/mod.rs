@@ -3,6 +3,7 @@
 mod attest;
 mod body;
 mod front;
+mod greeting;
 mod health;
 mod invoke;
 mod legacy;
