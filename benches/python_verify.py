@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from smcp import Ed25519Key, create_canonical_message, create_smcp_envelope
 from smcp.envelope import parse_iso8601_to_unix
 from smcp.server import verify_smcp_envelope

@@ -1,5 +1,5 @@
 # ruff: noqa: D103 - the names of these tests are sentences
-"""`sdk-tests/coverage.md` names only vectors and tests that exist."""
+"""`sdk-tests/coverage.md` names only vectors and tests that exist, `docs/security.md` only rules and tests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "sdk-tests" / "coverage.md"
+THREATS = ROOT / "docs" / "security.md"
 FILES = {
     "checks": "smcp-envelope-checks",
     "py": "smcp-envelopes-py",
@@ -47,7 +48,8 @@ def vector_patterns() -> list[tuple[str, str]]:
 
 def references() -> list[str]:
     """Every `path::name`."""
-    return sorted(set(re.findall(r"`([\w./-]+::\w+)`", TABLE.read_text(encoding="utf-8"))))
+    found = [re.findall(r"`([\w./-]+::\w+)`", page.read_text(encoding="utf-8")) for page in (TABLE, THREATS)]
+    return sorted({reference for references in found for reference in references})
 
 
 @pytest.mark.parametrize(("file", "pattern"), vector_patterns())
@@ -72,3 +74,10 @@ def test_no_vector_file_is_left_out() -> None:
 def test_rule_names_are_unique() -> None:
     names = [row[0] for row in table_rows() if re.fullmatch(r"[A-Z0-9-]+", row[0])]
     assert len(names) == len(set(names)) > 60
+
+
+def test_the_threat_model_names_rules_that_exist() -> None:
+    rules = {row[0] for row in table_rows()}
+    named = set(re.findall(r"\b[A-Z]{2,5}-[A-Z][A-Z0-9-]*\b", THREATS.read_text(encoding="utf-8")))
+    assert len(named) > 30
+    assert named <= rules

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from agent import Agent, Answer
-from upstreams import Recorder, RmcpServer
-
 from gateway import Gateway, free_port, make_config
+from upstreams import Recorder, RmcpServer
 
 
 class Background:

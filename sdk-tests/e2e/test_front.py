@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from agent import Agent, Answer, post
+from gateway import Gateway, make_config
 from upstreams import Recorder
 from vectors import exact, vectors
-
-from gateway import Gateway, make_config
 
 BODY_SIZE = 256 * 1024
 

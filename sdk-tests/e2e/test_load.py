@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from agent import Agent
-from upstreams import Recorder, RmcpServer
-
 from gateway import Gateway, make_config
+from upstreams import Recorder, RmcpServer
 
 CONNECTIONS = 64
 WARM_UP = 1_000

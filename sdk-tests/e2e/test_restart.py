@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from agent import Agent
-from upstreams import Recorder
-
 from gateway import BINARY, Gateway, free_port, make_config
+from upstreams import Recorder
 
 WINDOW = 3
 

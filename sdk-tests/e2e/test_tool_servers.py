@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from agent import Agent, post
 from authority import Authority
-from upstreams import RmcpServer, everything_server, filesystem_server, time_server
-
 from gateway import EVERYTHING, Gateway, make_config
+from upstreams import RmcpServer, everything_server, filesystem_server, time_server
 
 
 def reader_context(folder: Path) -> dict[str, object]:

@@ -11,10 +11,9 @@ from typing import Any
 import canonical
 import pytest
 from agent import Answer
+from gateway import Gateway, make_config
 from upstreams import Recorder
 from vectors import exact, genuine
-
-from gateway import Gateway, make_config
 
 MEMBERS = {"name", "arguments", "_meta", "inputResponses", "requestState"}
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from agent import post
-
 from gateway import BINARY, free_port
 
 SERVERS = Path(os.environ.get("SMCP_SERVERS") or Path(__file__).resolve().parents[2] / ".cache/servers")

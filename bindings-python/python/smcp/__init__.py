@@ -6,6 +6,7 @@ Importing this package starts no thread and opens nothing.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ._native import VERSION as __version__  # noqa: N811
@@ -13,6 +14,9 @@ from .client import SMCPClient
 from .crypto import Ed25519Key
 from .envelope import create_canonical_message, create_smcp_envelope
 from .errors import SMCPConnectionError, SMCPError, SMCPHTTPError, SMCPTimeoutError, SMCPToolError
+
+# A library leaves it to the program where its log goes; without this, Python would print warnings to standard error.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from .aio import AsyncSMCPClient

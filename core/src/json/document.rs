@@ -45,7 +45,6 @@ pub(super) struct Node {
 ///
 /// Nothing is copied out of the wire bytes; every accessor is a view. Two readers of one `Document`
 /// cannot disagree about what it says, which is why nothing in this project parses the text again.
-#[derive(Debug)]
 pub struct Document<'a> {
     pub(super) source: &'a [u8],
     pub(super) nodes: Vec<Node>,
@@ -62,6 +61,13 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn source(&self) -> &'a [u8] {
         self.source
+    }
+}
+
+/// The text may hold a token, which is a secret.
+impl std::fmt::Debug for Document<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Document({} bytes)", self.source.len())
     }
 }
 
@@ -179,7 +185,24 @@ impl<'d> Value<'d> {
     /// The value of the member called `name` (names are unique); `None` without one or for another kind.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Self> {
-        self.members().find_map(|(key, value)| (key == name).then_some(value))
+        let mut members = self.members();
+        while let Some((key, value)) = members.next_nodes() {
+            if key.is_text(name) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// Whether a string is `text`. Nothing is unescaped that is too short or too long for it, since one byte of text takes
+    /// at most the six of `\u0000`: a body of escaped names must not cost an allocation for each name and look-up.
+    fn is_text(self, text: &str) -> bool {
+        let raw = self.raw_bytes();
+        let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+        if !self.has(ESCAPED) {
+            return inner == text.as_bytes();
+        }
+        (text.len()..=text.len().saturating_mul(6)).contains(&inner.len()) && self.as_str().as_deref() == Some(text)
     }
 
     /// Whether an object or array has nothing in it; false for another kind.
@@ -260,4 +283,28 @@ impl<'d> Iterator for Elements<'d> {
 /// `u32` to `usize`, which is lossless on every platform this crate is built for.
 pub(super) fn widen(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan;
+
+    #[test]
+    fn debug_shows_no_text() {
+        let document = scan(br#"{"security_token":"abc"}"#).unwrap();
+        assert_eq!(format!("{document:?}"), "Document(24 bytes)");
+    }
+
+    #[test]
+    fn finds_members_by_escaped_names() {
+        let text = r#"{"\u0061\u0062":1,"a":2,"\ud83d\ude00":3,"\"":4,"":5,"\u0000":6,"ab\u0063d":7}"#;
+        let document = scan(text.as_bytes()).unwrap();
+        for (name, value) in [("ab", "1"), ("a", "2"), ("😀", "3"), ("\"", "4"), ("", "5"), ("\0", "6"), ("abcd", "7")]
+        {
+            assert_eq!(document.root().get(name).unwrap().raw(), value, "{name:?}");
+        }
+        for name in ["b", "abc", "\\u0061", "\\\"", "ab\\u0063d"] {
+            assert!(document.root().get(name).is_none(), "{name:?}");
+        }
+    }
 }

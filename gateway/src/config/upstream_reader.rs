@@ -92,8 +92,17 @@ fn read_prefix(field: &Cursor<'_>) -> Result<String> {
 fn read_filesystem(field: &Cursor<'_>, base: &Base<'_>) -> Result<FilesystemConfig> {
     let fields = field.fields(&["roots", "writable", "max_file_size"])?;
     let roots = fields.required("roots")?;
+    let mut folders = Vec::new();
+    for (_, root) in roots.texts()? {
+        let folder = base.folder(&root)?;
+        // An agent that can read the state folder can read the keys that sign tokens.
+        if base.state.starts_with(&folder) {
+            return Err(root.error("holds the gateway's own state folder; choose another root or `state_folder`"));
+        }
+        folders.push(folder);
+    }
     let config = FilesystemConfig {
-        roots: roots.texts()?.iter().map(|(_, root)| base.folder(root)).collect::<Result<_>>()?,
+        roots: folders,
         writable: fields.optional("writable").map_or(Ok(false), |field| field.boolean())?,
         max_file_size: match fields.optional("max_file_size") {
             Some(field) => size(&field, 1..=1 << 30)?,

@@ -97,7 +97,7 @@ mod tests {
         peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").await.unwrap();
         let mut heard = [0; 25];
         stream.read_exact(&mut heard).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        sleep(Duration::from_millis(60)).await;
         peer.write_all(b"\r\n").await.unwrap();
         stream.read_exact(&mut heard[..2]).await.unwrap();
     }

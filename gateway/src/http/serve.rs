@@ -24,7 +24,7 @@ pub struct ServeLimits {
     pub connections: usize,
     /// Largest header block in bytes.
     pub header_bytes: usize,
-    /// Longest time to send a request's headers, and to finish a TLS handshake.
+    /// Longest time to send a request's headers, to finish a TLS handshake, and to say a first word.
     pub header_timeout: Duration,
     /// Longest time to finish calls under way at shutdown.
     pub drain_timeout: Duration,
@@ -44,6 +44,7 @@ pub async fn serve(
 ) -> usize {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
+    let cut = CancellationToken::new();
     loop {
         let permit = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -65,9 +66,8 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%address, %error, "small answers may be delayed");
         }
-        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _permit = permit;
+        let (router, tls, watcher, cut) = (router.clone(), tls.clone(), graceful.watcher(), cut.clone());
+        let served = async move {
             match tls {
                 None => connection(stream, address, router, limits, watcher).await,
                 Some(tls) => {
@@ -79,13 +79,23 @@ pub async fn serve(
                     }
                 }
             }
+        };
+        tokio::spawn(async move {
+            let _permit = permit;
+            tokio::select! {
+                () = served => {}
+                () = cut.cancelled() => {}
+            }
         });
     }
     drop(listener);
-    let open = graceful.count();
     match tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await {
         Ok(()) => 0,
-        Err(_) => open,
+        Err(_) => {
+            let open = limits.connections.saturating_sub(permits.available_permits());
+            cut.cancel();
+            open
+        }
     }
 }
 
@@ -114,5 +124,56 @@ async fn connection<S>(
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(%address, %error, "connection ended with an error");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn start(header_timeout: Duration) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(std::future::pending::<()>));
+        let limits = ServeLimits {
+            connections: 8,
+            header_bytes: 8192,
+            header_timeout,
+            drain_timeout: Duration::from_millis(100),
+        };
+        let stop = CancellationToken::new();
+        (address, stop.clone(), tokio::spawn(serve(listener, None, router, limits, stop)))
+    }
+
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        let mut rest = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let (address, stop, served) = start(Duration::from_millis(100)).await;
+        for begin in ["", "PRI * HTTP", "GET / HT"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begin.as_bytes()).await.unwrap();
+            assert!(is_closed(&mut stream).await, "{begin:?}");
+        }
+        stop.cancel();
+        assert_eq!(served.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_in_time_is_cut_off_and_counted() {
+        let (address, stop, served) = start(Duration::from_secs(60)).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stop.cancel();
+        assert_eq!(served.await.unwrap(), 1);
+        assert!(is_closed(&mut stream).await);
     }
 }

@@ -63,14 +63,14 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             let result = page("tools", entries.clone(), cursor.as_deref(), &config()).unwrap();
-            seen.extend(result["tools"].as_array().unwrap().iter().map(|value| value.as_u64().unwrap()));
+            seen.extend(result["tools"].as_array().unwrap().clone());
             assert_eq!(result["cacheScope"], "private");
             match result["nextCursor"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => break,
             }
         }
-        assert_eq!(seen, (0..(PAGE as u64) * 2 + 5).collect::<Vec<_>>());
+        assert_eq!(seen, (0..PAGE * 2 + 5).map(|index| json!(index)).collect::<Vec<_>>());
     }
 
     #[test]

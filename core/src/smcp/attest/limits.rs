@@ -8,8 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::time::UnixTime;
 
 const WINDOW_MILLIS: i64 = 60_000;
-/// Names remembered at once; beyond that the one whose last attempt is oldest is forgotten.
+/// Names remembered at once; beyond that those whose last attempts are oldest are forgotten.
 const MAXIMUM_NAMES: usize = 65_536;
+/// Names forgotten together, so that a flood of new names does not search the table for each of them.
+const FORGOTTEN_NAMES: usize = MAXIMUM_NAMES / 16;
 
 /// Counts attempts by name within the last minute.
 #[derive(Debug)]
@@ -63,10 +65,7 @@ impl AttemptLimits {
     pub fn count(&self, name: &str, now: UnixTime) {
         let mut attempts = self.lock();
         if attempts.len() >= MAXIMUM_NAMES && !attempts.contains_key(name) {
-            let oldest = attempts.iter().min_by_key(|(_, times)| times.back().copied()).map(|(name, _)| name.clone());
-            if let Some(oldest) = oldest {
-                attempts.remove(&oldest);
-            }
+            forget_oldest(&mut attempts);
         }
         let times = attempts.entry(name.to_owned()).or_default();
         if times.len() >= self.per_minute {
@@ -76,9 +75,40 @@ impl AttemptLimits {
     }
 }
 
+fn forget_oldest(attempts: &mut HashMap<String, VecDeque<i64>>) {
+    let age = |times: &VecDeque<i64>| times.back().copied();
+    let mut ages: Vec<Option<i64>> = attempts.values().map(age).collect();
+    let index = FORGOTTEN_NAMES.min(ages.len()).saturating_sub(1);
+    let (older, last, _) = ages.select_nth_unstable(index);
+    let last = *last;
+    let mut ties = FORGOTTEN_NAMES.saturating_sub(older.iter().filter(|age| **age < last).count());
+    attempts.retain(|_, times| {
+        let tie = age(times) == last && ties > 0;
+        ties = ties.saturating_sub(usize::from(tie));
+        !tie && age(times) >= last
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_names_is_bounded_and_forgets_the_oldest_first() {
+        let limits = AttemptLimits::new(1);
+        limits.count("early", UnixTime::from_seconds(0));
+        for index in 0..MAXIMUM_NAMES {
+            limits.count(&format!("n{index}"), UnixTime::from_seconds(if index % 2 == 0 { 10 } else { 20 }));
+        }
+        assert!(limits.lock().len() <= MAXIMUM_NAMES);
+        assert!(limits.lock().len() > MAXIMUM_NAMES - FORGOTTEN_NAMES);
+        limits.check("early", UnixTime::from_seconds(20)).unwrap();
+        let newest = format!("n{}", MAXIMUM_NAMES - 1);
+        assert!(limits.check(&newest, UnixTime::from_seconds(20)).is_err());
+        for index in (1..MAXIMUM_NAMES).step_by(2) {
+            assert!(limits.check(&format!("n{index}"), UnixTime::from_seconds(20)).is_err());
+        }
+    }
 
     #[test]
     fn counts_within_a_minute() {

@@ -57,12 +57,17 @@ impl Default for AttestorRules {
 }
 
 /// A session that was opened, with its token.
-#[derive(Debug)]
 pub struct Granted {
     /// The token.
     pub token: Zeroizing<String>,
     /// The session.
     pub session: Session,
+}
+
+impl std::fmt::Debug for Granted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Granted").field("session", &self.session).finish_non_exhaustive()
+    }
 }
 
 /// Decides attestations and issues tokens.

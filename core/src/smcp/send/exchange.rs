@@ -36,7 +36,6 @@ pub fn attest_body(
 }
 
 /// What a gateway answered to an attestation.
-#[derive(Debug)]
 pub struct AttestAnswer {
     /// The token.
     pub token: Zeroizing<String>,
@@ -44,6 +43,16 @@ pub struct AttestAnswer {
     pub expires_at: Option<UnixTime>,
     /// `session_id`, when the gateway said so.
     pub session_id: Option<String>,
+}
+
+impl std::fmt::Debug for AttestAnswer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("AttestAnswer")
+            .field("expires_at", &self.expires_at)
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An error answer with the gateway's own message, as far as it had one.
@@ -219,4 +228,17 @@ fn read_details(details: Option<Value<'_>>, error: Error) -> Error {
         details.get("retry_after").and_then(Value::as_i64).and_then(|seconds| u64::try_from(seconds).ok());
     let server_time = text(details, "server_time").and_then(|time| UnixTime::parse_rfc3339(&time).ok());
     error.with_details(Details { executed, retry_after, server_time, too_large: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_token() {
+        let body = br#"{"status":"success","security_token":"top-secret","session_id":"s"}"#;
+        let answer = AttestAnswer::parse(200, body, Dialect::Smcp, Limits::default()).unwrap();
+        assert_eq!(answer.token.as_str(), "top-secret");
+        assert!(!format!("{answer:?}").contains("secret"));
+    }
 }

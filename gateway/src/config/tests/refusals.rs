@@ -382,6 +382,12 @@ fn refuses_upstreams() {
             "5:36: `upstreams[0].filesystem.roots[0]`: `DIR/absent`: no such file or folder".to_owned(),
         ),
         (
+            "{name: a, filesystem: {roots: ['.']}}",
+            "5:36: `upstreams[0].filesystem.roots[0]`: holds the gateway's own state folder; choose another root or \
+             `state_folder`"
+                .to_owned(),
+        ),
+        (
             "{name: a, filesystem: {roots: [public.pem]}}",
             "5:36: `upstreams[0].filesystem.roots[0]`: `DIR/public.pem` is not a folder".to_owned(),
         ),

@@ -53,10 +53,9 @@ impl World {
 
     /// Paths of the tests are short; the connector itself takes absolute ones only.
     fn try_call(&self, tool: &str, mut arguments: Value) -> Result<Value, InvalidArguments> {
-        if let Some(path) = arguments.get("path").and_then(Value::as_str) {
-            if !path.is_empty() && !path.starts_with('/') {
-                arguments["path"] = format!("{}/{path}", self.root().display()).into();
-            }
+        let path = arguments.get("path").and_then(Value::as_str);
+        if let Some(path) = path.filter(|path| !path.is_empty() && !path.starts_with('/')) {
+            arguments["path"] = format!("{}/{path}", self.root().display()).into();
         }
         self.tools.call(tool, arguments, soon())
     }
