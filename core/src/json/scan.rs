@@ -536,6 +536,7 @@ mod tests {
             ("{\"b\":1,\"a\":1,\"b\":2}", "duplicate member name"),
             ("[{\"a\":1,\"a\":1}]", "duplicate member name"),
             ("\"\\ud800\"", "lone surrogate"),
+            ("\"\\udc00\"", "lone surrogate"),
             ("\"\\udc00\\ud800\"", "lone surrogate"),
             ("\"\\ud800\\u0041\"", "lone surrogate"),
             ("1 2", "trailing bytes after the value"),

@@ -364,16 +364,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         rule: "MSG-LEXEME",
         what: "numbers are written anew",
         file: "core/src/json/canonical.rs",
-        old: "Kind::Null | Kind::Boolean | Kind::Number => output.extend_from_slice(value.raw_bytes()),",
-        new: "Kind::Null | Kind::Boolean => output.extend_from_slice(value.raw_bytes()),
-        Kind::Number => output.extend_from_slice(value.raw().parse::<f64>().unwrap_or_default().to_string().as_bytes()),",
-    },
-    Mutation {
-        rule: "MSG-LEXEME",
-        what: "canonical text with other numbers",
-        file: "core/src/json/scan.rs",
-        old: "        self.push(start, Kind::Number, CANONICAL);",
-        new: "        self.push(start, Kind::Number, 0);",
+        old: "    if value.has(CANONICAL) && (order == KeyOrder::CodePoint || !value.has(ORDERS_DIFFER)) {",
+        new: "    if value.kind() == Kind::Number {
+        let number: f64 = value.raw().parse().unwrap_or_default();
+        output.extend_from_slice(number.to_string().as_bytes());
+        return;
+    }
+    if value.has(CANONICAL) && !matches!(value.kind(), Kind::Array | Kind::Object) {",
     },
     Mutation {
         rule: "MSG-TAMPER",
