@@ -125,6 +125,18 @@ mod tests {
         }
     }
 
+    /// The owner of a key can make R the identity, so that half of the signature says nothing; plain verification takes it.
+    #[test]
+    fn refuses_signatures_with_a_weak_half() {
+        let key = crate::keys::AgentKey::derive_from_slice(&[7; 32]).unwrap();
+        let message = b"a message";
+        let text = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADHbR8yEuz42jc+IaXee8yRRVmP0GoY8HI/Eh+wXVuRBg==";
+        let signature = Signature::try_from(decode_base64(text).unwrap()).unwrap();
+        let plain = ed25519_dalek::Signature::from_bytes(&signature);
+        assert!(ed25519_dalek::Verifier::verify(&key.public().0, message, &plain).is_ok());
+        assert_eq!(key.public().verify(message, &signature).unwrap_err().kind(), ErrorKind::InvalidSignature);
+    }
+
     #[test]
     fn thumbprint_is_that_of_rfc_8037() {
         let key = PublicKey::parse_base64url("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();

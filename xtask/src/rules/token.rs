@@ -5,10 +5,13 @@ use super::Mutation;
 pub(super) const MUTATIONS: &[Mutation] = &[
     Mutation {
         rule: "TOKEN-PARTS",
-        what: "more than three parts",
-        file: "core/src/smcp/token/jws.rs",
-        old: "if claims.contains('.') {",
-        new: "if false {",
+        what: "non-canonical last bits",
+        file: "core/src/keys/base64.rs",
+        old: "    URL_SAFE_NO_PAD.decode(text).ok()",
+        new: "    let config = base64::engine::GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone);
+    base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, config).decode(text).ok()",
     },
     Mutation {
         rule: "TOKEN-PARTS",

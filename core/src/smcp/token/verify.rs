@@ -179,6 +179,32 @@ mod tests {
     }
 
     #[test]
+    fn the_header_does_not_choose_the_algorithm() {
+        let signer = signer(1);
+        let verifier = TokenVerifier::new(key_set(&[&signer]), TokenRules::default()).unwrap();
+        let now = UnixTime::from_seconds(1000);
+        let kid = format!(r#","kid":"{}""#, signer.0);
+        for (algorithm, kid, accepted) in [
+            ("EdDSA", kid.as_str(), true),
+            ("EdDSA", "", true),
+            ("none", &kid, false),
+            ("HS256", &kid, false),
+            ("RS256", &kid, false),
+            ("eddsa", &kid, false),
+            ("RS256", "", false),
+            ("EdDSA", r#","kid":"other""#, false),
+        ] {
+            let header = format!(r#"{{"alg":"{algorithm}"{kid}}}"#);
+            let parts = [header.as_bytes(), &claims().to_json(false)].map(crate::keys::encode_base64url);
+            let input = parts.join(".");
+            // The signature is right whatever the header says.
+            let signature = crate::keys::encode_base64url(&signer.1.sign_message(input.as_bytes()));
+            let outcome = verifier.verify(&format!("{input}.{signature}"), now);
+            assert_eq!(outcome.is_ok(), accepted, "{header}");
+        }
+    }
+
+    #[test]
     fn cached_tokens_expire() {
         let signer = signer(1);
         let verifier = TokenVerifier::new(key_set(&[&signer]), TokenRules::default()).unwrap();
