@@ -51,11 +51,11 @@ async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
     let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
         let error = Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1);
-        return refused(&error, dialect, None, clock::now());
+        return refuse(&gateway, &Refusal::unparsed(error), dialect, source, &id, clock::now()).await;
     };
-    let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
     let limits = &gateway.config.limits;
     let body = body::read(body, limits.body_size, limits.request_timeout, ErrorKind::MalformedEnvelope).await;
     let body = match body {
