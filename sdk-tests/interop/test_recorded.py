@@ -20,10 +20,14 @@ from agent import Agent, post
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway import Gateway, make_config
 from scripted import ScriptedGateway
-from vectors import document, exact, seed, vectors
+from vectors import document, exact, genuine, seed, vectors
 
 import smcp
+from smcp.policy import SecurityContext
+from smcp.seal import verify_seal_envelope
 from smcp.server import verify_smcp_envelope
+from smcp.stores import MemorySessionStore, Session
+from smcp.verifier import EnvelopeVerifier
 
 EXCHANGES = vectors("smcp-http")
 INVOKED = [vector for vector in EXCHANGES if vector["exchanges"][-1]["path"].endswith("invoke")]
@@ -56,6 +60,78 @@ def test_recorded_envelopes_verify(vector: dict[str, Any]) -> None:
     with pytest.raises(smcp.SMCPError) as caught:
         verify_smcp_envelope(body, PUBLIC_KEYS["attacker"], now=now)
     assert caught.value.status_code == 1001
+
+
+def recorded_session(vector: dict[str, Any]) -> Session:
+    """The session of the recorded token, which names neither session nor key."""
+    token = json.loads(body_of(vector, 1))["security_token"]
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return Session(
+        id="recorded",
+        agent_id=claims["sub"],
+        workload_id=claims["wid"],
+        context=claims["scp"],
+        key=PUBLIC_KEYS[vector["key"]],
+        opened_at=claims["iat"],
+        expires_at=claims["exp"],
+    )
+
+
+@pytest.mark.parametrize("vector", INVOKED, ids=ids)
+def test_recorded_envelopes_pass_the_whole_pipeline(vector: dict[str, Any]) -> None:
+    """Steps 1 to 7 on the very bytes, with the recorded clock, gateway key and session: once, then a replay."""
+    now = vector["clock_ms"] / 1000
+    sessions = MemorySessionStore()
+    sessions.open(recorded_session(vector), now)
+    context = {
+        "name": "read-only-research",
+        "capabilities": [{"tool_pattern": "fs.*", "path_allowlist": ["/srv/data"]}],
+    }
+    options: dict[str, Any] = {"keys": [PUBLIC_KEYS["gateway-1"]], "sessions": sessions, "forwardable": True}
+    # The store is older than the session: nothing that came before it can be meant.
+    verifier = EnvelopeVerifier(contexts=[SecurityContext.from_dict(context)], now=now - 120, **options)
+    body = body_of(vector, 1)
+    call = verifier.receive(body, now=now)
+    params = json.loads(body)["payload"]["params"]
+    assert (call.tool, call.arguments) == (params["name"], params["arguments"])
+    assert call.payload == json.loads(body)["payload"]
+    for again in (now, now + 30):
+        with pytest.raises(smcp.SMCPError) as caught:
+            verifier.receive(body, now=again)
+        assert caught.value.status_code == 1008
+    # The same under other circumstances: the other protocol, a context that forbids it, another gateway's key.
+    refusals = [
+        (body.replace(b"smcp/v1", b"seal/v1", 1), context, "gateway-1", "UNSUPPORTED_PROTOCOL"),
+        (body, {**context, "deny_list": ["fs.read"]}, "gateway-1", "POLICY_VIOLATION_TOOL_DENIED"),
+        (body, {**context, "name": "other"}, "gateway-1", "SCOPE_NOT_FOUND"),
+        (body, context, "attacker", "TOKEN_VERIFICATION_FAILED"),
+    ]
+    for wire, other, key, code in refusals:
+        options["keys"] = [PUBLIC_KEYS[key]]
+        strict = EnvelopeVerifier(contexts=[SecurityContext.from_dict(other)], now=now - 120, **options)
+        with pytest.raises(smcp.SMCPError) as caught:
+            strict.receive(wire, now=now)
+        assert caught.value.code == code
+
+
+ACCEPTED = [vector for vector in genuine() if vector["expect"] == "accept"]
+
+
+def test_every_accepted_vector_is_refused_under_the_other_protocol() -> None:
+    assert len(ACCEPTED) > 450
+    for vector in ACCEPTED:
+        wire, now = exact(vector, "wire"), vector["verify_at_ms"] / 1000
+        key = Ed25519PrivateKey.from_private_bytes(seed(vector["key"])).public_key().public_bytes_raw()
+        assert verify_smcp_envelope(wire, key, now=now), vector["id"]
+        other = wire.replace(b"smcp/v1", b"seal/v1", 1)
+        with pytest.raises(smcp.SMCPError) as caught:
+            verify_smcp_envelope(other, key, now=now)
+        assert caught.value.code == "UNSUPPORTED_PROTOCOL", vector["id"]
+        # The signature does not cover the string: under its own name it would verify, so the session has to tell.
+        assert verify_seal_envelope(other, key, now=now), vector["id"]
+        with pytest.raises(smcp.SMCPError) as caught:
+            verify_seal_envelope(wire, key, now=now)
+        assert caught.value.code == "UNSUPPORTED_PROTOCOL", vector["id"]
 
 
 # ------------------------------------------------------------------------------------- their requests, our gateway

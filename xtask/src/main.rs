@@ -1,12 +1,14 @@
-//! Checks and generators of this repository: `cargo xtask errors` writes what is generated from the error table.
+//! Checks and generators of this repository: `cargo xtask errors` writes what is generated from the error table, `cargo
+//! xtask rules` disables the rules of the core one at a time.
 
 mod errors;
+mod rules;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask errors [--check]";
+const USAGE: &str = "usage: cargo xtask errors [--check] | rules [--check | RULE…]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +17,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["errors"] => errors::write(root),
         ["errors", "--check"] => errors::check(root),
+        ["rules", "--check"] => rules::check(root),
+        ["rules", wanted @ ..] => rules::run(root, wanted),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
