@@ -50,8 +50,7 @@ async fn attest(
     body: Body,
 ) -> Response {
     let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
-    let deadline = gateway.config.limits.request_timeout;
-    let body = match body::read(body, MAXIMUM_BYTES, deadline, ErrorKind::AttestationFailed).await {
+    let body = match body::receive(&gateway, body, MAXIMUM_BYTES, ErrorKind::AttestationFailed).await {
         Ok(body) => body,
         Err(error) => {
             let now = clock::now();

@@ -40,14 +40,15 @@ pub(super) async fn call(
     body: Body,
 ) -> Response {
     let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
+    let limits = &gateway.config.limits;
+    let body = match body::receive(&gateway, body, limits.body_size, ErrorKind::MalformedEnvelope).await {
+        Ok(body) => body,
+        Err(error) => return refuse_unread(&gateway, &error, source, &id).await,
+    };
+    // Taken only now: a body that trickles in holds no room for calls.
     let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
         let error = Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1);
         return refuse_unread(&gateway, &error, source, &id).await;
-    };
-    let limits = &gateway.config.limits;
-    let body = match body::read(body, limits.body_size, limits.request_timeout, ErrorKind::MalformedEnvelope).await {
-        Ok(body) => body,
-        Err(error) => return refuse_unread(&gateway, &error, source, &id).await,
     };
     let task = tokio::spawn(async move {
         let response = handle(&gateway, body, source, &id).await;
