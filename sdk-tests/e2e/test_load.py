@@ -106,3 +106,40 @@ def test_ten_thousand_calls(tmp_path: Path, transport: str) -> None:
     assert events.count("ToolCallAuthorized") == events.count("ToolCallCompleted") == CALLS
     calls = [record["call_id"] for record in gateway.audit() if record.get("event") == "ToolCallCompleted"]
     assert len(calls) == CALLS
+
+
+async def post_at_once(url: str, bodies: list[bytes]) -> list[tuple[int, dict[str, Any]]]:
+    """Sends each body on a connection of its own, all at the same time."""
+    connections = [Connection(url) for _ in bodies]
+    await asyncio.gather(*(connection.open() for connection in connections))
+    answers = await asyncio.gather(*(one.post(body) for one, body in zip(connections, bodies, strict=True)))
+    for connection in connections:
+        connection.close()
+    return [(status, json.loads(body)) for status, body in answers]
+
+
+def test_one_envelope_on_every_connection_is_accepted_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recorder")
+    with Gateway(tmp_path / "gateway", make_config([recorder.config()])) as gateway:
+        agent = gateway.agent()
+        for _ in range(10):
+            body = agent.seal(agent.tool_call("echo"))
+            answers = asyncio.run(post_at_once(agent.path("invoke"), [body] * CONNECTIONS))
+            refused = [answer["error"]["code"] for status, answer in answers if status != 200]
+            assert refused == ["REPLAY_DETECTED"] * (CONNECTIONS - 1)
+    assert len(recorder.calls()) == 10
+
+
+def test_a_rate_limit_holds_under_calls_at_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recorder")
+    capability = {"tool_pattern": "echo", "rate_limit": {"calls": 10, "per_seconds": 600}}
+    config = make_config([recorder.config()], contexts=[{"name": "limited", "capabilities": [capability]}])
+    with Gateway(tmp_path / "gateway", config) as gateway:
+        # Two sessions of one workload share the limit.
+        agents = [gateway.agent("one", "limited"), gateway.agent("one", "limited")]
+        bodies = [agent.seal(agent.tool_call("echo", {"n": n})) for n in range(CONNECTIONS // 2) for agent in agents]
+        answers = asyncio.run(post_at_once(agents[0].path("invoke"), bodies))
+        assert [status for status, _ in answers].count(200) == 10
+        refused = {answer["error"]["code"] for status, answer in answers if status != 200}
+        assert refused == {"POLICY_VIOLATION_RATE_LIMIT_EXCEEDED"}
+    assert len(recorder.calls()) == 10

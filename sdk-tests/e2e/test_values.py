@@ -92,7 +92,9 @@ def test_the_tool_server_receives_what_was_signed(tmp_path: Path, recorder: Reco
     assert len(vectors) > 480
     signed = []
     refused = 0
-    with Gateway(tmp_path / "gateway", make_config([recorder.config()])) as gateway:
+    # With evidence: when the gateway stops, every agent's signature is checked once more from the audit log.
+    config = make_config([recorder.config()], audit={"evidence": "full"})
+    with Gateway(tmp_path / "gateway", config) as gateway:
         sender = Sender(gateway)
         for vector in vectors:
             payload = canonical.parse(payload_of(vector))

@@ -164,6 +164,9 @@ class Gateway:
         """The audit log must be intact, complete up to the head that was announced, and signed by the gateway's key."""
         command = [BINARY, "audit", "verify", self.audit_file, "--json", "--expect-head", self.stopped["audit_head"]]
         command += ["--key", self.folder / "state" / "audit.key"]
+        evidence = self.audit_file.with_name(f"{self.audit_file.name}.evidence")
+        if evidence.exists():
+            command += ["--evidence", evidence]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (done.stdout, done.stderr)
 

@@ -32,25 +32,44 @@ struct Mutation {
 
 const TABLES: [&[Mutation]; 4] = [envelope::MUTATIONS, token::MUTATIONS, invoke::MUTATIONS, policy::MUTATIONS];
 
-/// Rules of the coverage table that are enforced outside the core, or that are no refusal, and so have no mutation.
-const ELSEWHERE: [&str; 17] = [
+/// Rules of the coverage table that are enforced outside the core, or that refuse nothing, and so have no mutation.
+const ELSEWHERE: [&str; 36] = [
+    "ATT-KEY",
     "ATT-LIMIT",
+    "ATT-LOOPBACK",
+    "ATT-OIDC",
     "ATT-SOURCE",
-    "INV-META",
-    "INV-CANCEL",
-    "HTTP-FRONT",
-    "FS-BENEATH",
-    "FS-KIND",
-    "KEY-SECRET",
-    "ERR-TABLE",
-    "ERR-BODY",
+    "ATT-STATIC",
+    "AUD-CHAIN",
+    "AUD-COMPLETE",
+    "AUD-EVIDENCE",
+    "AUD-REDACT",
+    "AUD-REQUIRED",
+    "AUD-SIGNED",
     "CLI-RETRY",
+    "CLI-SURFACE",
     "CLI-TLS",
     "ENV-UNKNOWN",
+    "ERR-BODY",
+    "ERR-TABLE",
+    "FS-BENEATH",
+    "FS-KIND",
+    "HTTP-DRAIN",
+    "HTTP-FRONT",
+    "HTTP-SLOW",
+    "HTTP-TLS",
+    "INV-CANCEL",
+    "INV-META",
+    "INV-REVOKE",
+    "KEY-FILE",
+    "KEY-OVERLAP",
+    "KEY-SECRET",
     "MSG-FIXED-POINT",
     "MSG-SPELLING",
-    "INV-REVOKE",
-    "ATT-KEY",
+    "OP-TOKEN",
+    "UP-ONCE",
+    "UP-OWN-ID",
+    "UP-TLS",
 ];
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> {
