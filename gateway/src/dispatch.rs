@@ -170,7 +170,10 @@ impl Dispatch<'_> {
                 }
             },
         };
-        let running = gateway.running.register(&self.session, self.call.id().unwrap_or_default());
+        let Some(running) = gateway.running.register(&self.session, self.call.id().unwrap_or_default()) else {
+            let error = Error::new(ErrorKind::Overloaded, "the session has too many calls under way");
+            return Err(error.with_executed(Executed::No).with_retry_after(1));
+        };
         let deadline = Instant::now().checked_add(gateway.config.limits.request_timeout);
         let mut request = UpstreamRequest::new(method, params).with_cancel(running.token());
         if let Some(deadline) = deadline {

@@ -14,6 +14,7 @@ use smcp_core::replay::MemoryReplayStore;
 use smcp_core::session::{MemorySessionStore, SessionStore};
 use smcp_core::smcp::attest::{Attestor, AttestorRules};
 use smcp_core::smcp::token::{TokenRules, TokenSigner, TokenVerifier};
+use smcp_core::time::UnixTime;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -30,6 +31,10 @@ use crate::tls::{RELOAD_INTERVAL, ReloadingTls};
 use crate::upstream::{HealthState, UpstreamSettings, Upstreams};
 use crate::{clock, events, parts};
 
+/// Bodies that may be under way for each call that may run.
+const BODIES_PER_CALL: usize = 4;
+/// The part of all calls that one session may have under way.
+const SESSION_SHARE: usize = 8;
 /// How often expired sessions are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -61,6 +66,8 @@ pub struct Gateway {
     pub running: RunningCalls,
     /// Room for calls at once.
     pub permits: Arc<Semaphore>,
+    /// Room for bodies that are being read, more than for calls.
+    pub bodies: Semaphore,
     /// The operator's token, when the operator API is on.
     pub operator_token: Option<OperatorToken>,
     /// Send `Server-Timing`.
@@ -125,18 +132,20 @@ impl Gateway {
             attestor: Attestor::new(attestor_rules(&config, &url)),
             workloads,
             contexts: ArcSwap::from_pointee(config.contexts.clone()),
-            sessions,
+            // A clock stepped back must not make sessions of the run before look as if opened since.
             replay: MemoryReplayStore::new(
                 config.replay.capacity,
                 config.replay.per_session,
                 config.freshness_window,
-                Some(now),
+                Some(replay_epoch(sessions.as_ref(), now)?),
             ),
+            sessions,
             rates: MemoryRateStore::new(config.rates.counters, config.rates.counters),
             audit,
             upstreams,
-            running: RunningCalls::default(),
+            running: RunningCalls::new(config.limits.concurrency.div_ceil(SESSION_SHARE)),
             permits: Arc::new(Semaphore::new(config.limits.concurrency)),
+            bodies: Semaphore::new(config.limits.concurrency.saturating_mul(BODIES_PER_CALL)),
             operator_token,
             server_timing: options.server_timing,
             stopping: CancellationToken::new(),
@@ -164,6 +173,12 @@ impl Gateway {
         }
         waiting
     }
+}
+
+/// The creation time of the replay store: now, or behind the newest session that a former run opened.
+fn replay_epoch(sessions: &dyn SessionStore, now: UnixTime) -> Result<UnixTime> {
+    let newest = sessions.list(now)?.iter().map(|session| session.opened_at).max();
+    Ok(newest.map_or(now, |newest| now.max(UnixTime::from_millis(newest.millis().saturating_add(1)))))
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
@@ -327,7 +342,9 @@ async fn expire_sessions(gateway: Arc<Gateway>) {
             () = tokio::time::sleep(EXPIRY_INTERVAL) => {}
         }
         let now = clock::now();
-        match gateway.sessions.expire(now) {
+        // A session lives as long as its token is taken.
+        let leeway = i64::from(gateway.config.session.token_leeway);
+        match gateway.sessions.expire(now.plus_seconds(leeway.saturating_neg())) {
             Err(error) => tracing::error!(%error, "expired sessions could not be closed"),
             Ok(expired) => {
                 for session in expired {

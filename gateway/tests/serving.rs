@@ -217,5 +217,52 @@ async fn the_plain_door_keeps_to_its_context() {
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}});
     let (_, answer) = world.post("/mcp", &[json_type], &hello.to_string()).await;
     assert_eq!(answer["result"]["protocolVersion"], "2025-06-18");
+    assert_eq!(world.post("/mcp", &[json_type], "{").await.0, 400);
+    assert_eq!(world.post("/mcp", &[json_type], &"x".repeat(5 << 20)).await.0, 413);
+    let audit = world.gateway.audit_file().to_owned();
+    world.gateway.shutdown().await;
+    let lines = audit_lines(&audit);
+    let refused = |line: &&Value| line.to_string().contains("MALFORMED_ENVELOPE") && line["refused"].is_null();
+    assert_eq!(lines.iter().filter(refused).count(), 2, "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_before_it_is_read_is_audited() {
+    let world = World::start(|config| config.limits.concurrency = 1).await;
+    let json_type = ("content-type", "application/json");
+    let (status, _) = world.post("/v1/smcp/attest", &[json_type], &"x".repeat(100_000)).await;
+    assert_eq!(status, 413);
+    let busy = std::sync::Arc::clone(&world.gateway.gateway().permits).acquire_owned().await.unwrap();
+    let (status, answer) = world.post("/v1/smcp/invoke", &[json_type], "{}").await;
+    assert_eq!((status, answer["error"]["code"].as_str()), (503, Some("OVERLOADED")));
+    drop(busy);
+    let audit = world.gateway.audit_file().to_owned();
+    world.gateway.shutdown().await;
+    let lines = audit_lines(&audit);
+    for code in ["ATTESTATION_FAILED", "OVERLOADED"] {
+        assert!(lines.iter().any(|line| line.to_string().contains(code) && line["seq"] != 0), "{code} {lines:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_audited_does_not_stay_open() {
+    let world = World::start(|_| {}).await;
+    let operator = world.gateway.operator_url().unwrap().to_owned();
+    let token = std::fs::read_to_string(world.gateway.operator_token_file().unwrap()).unwrap();
+    let open = || {
+        let body = json!({
+            "execution_id": "e1",
+            "sub": "agent",
+            "security_context_name": "read-only-files",
+            "public_key_b64": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        });
+        let request = plain_http().post(format!("{operator}/v1/seal/sessions")).bearer_auth(token.trim());
+        request.header("content-type", "application/json").body(body.to_string()).send()
+    };
+    std::fs::remove_file(world.gateway.audit_file()).unwrap();
+    assert_eq!(open().await.unwrap().status().as_u16(), 503);
+    let now = smcp_core::time::UnixTime::from_seconds(0);
+    let sessions = world.gateway.gateway().sessions.list(now).unwrap();
+    assert!(sessions.iter().all(|session| !session.is_live(now)), "{sessions:?}");
     world.gateway.shutdown().await;
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::json::Value;
 
 /// The longest `id` that is repeated in an answer, in bytes of its JSON text.
-const MAXIMUM_ID_BYTES: usize = 256;
+pub(super) const MAXIMUM_ID_BYTES: usize = 256;
 
 /// One JSON-RPC request or notification.
 #[derive(Clone, Copy, Debug)]

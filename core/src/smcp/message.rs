@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sha2::Digest as _;
 
+use super::call::MAXIMUM_ID_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{self, ExactNumber, KeyOrder, Kind, Value};
 use crate::keys::{PublicKey, Signature};
@@ -126,7 +127,11 @@ fn check_json_rpc(payload: Value<'_>) -> Result<()> {
         None if notification => {}
         None => return Err(malformed("payload member `id` is missing")),
         Some(_) if notification => return Err(malformed("a notification has no member `id`")),
-        Some(Kind::String | Kind::Number) => {}
+        Some(Kind::String | Kind::Number) => {
+            if payload.get("id").is_some_and(|id| id.raw().len() > MAXIMUM_ID_BYTES) {
+                return Err(malformed("payload member `id` is longer than 256 bytes"));
+            }
+        }
         Some(Kind::Null | Kind::Boolean | Kind::Array | Kind::Object) => {
             return Err(malformed("payload member `id` is no string or number"));
         }

@@ -1,9 +1,12 @@
 //! Bodies of answers (sections 4, 5 and 8).
 
 use super::Dialect;
-use crate::error::{Details, Error, Executed};
+use crate::error::{Error, ErrorKind, Executed};
 use crate::json::ObjectWriter;
 use crate::time::UnixTime;
+
+/// JSON-RPC's code of a method that is not served (section 5).
+const METHOD_NOT_FOUND: i64 = -32601;
 
 /// The body of a call that was forwarded or that the gateway answered: `response` is a JSON-RPC response.
 #[must_use]
@@ -50,12 +53,16 @@ fn error_object(error: &Error, dialect: Dialect, request_id: Option<&str>, now: 
         .text("message", error.message())
         .text("timestamp", &now.to_rfc3339())
         .raw("request_id", request_id.unwrap_or("null").as_bytes())
-        .raw("details", &details_object(error.details()))
+        .raw("details", &details_object(error))
         .finish()
 }
 
-fn details_object(details: &Details) -> Vec<u8> {
+fn details_object(error: &Error) -> Vec<u8> {
+    let details = error.details();
     let mut object = ObjectWriter::new();
+    if error.kind() == ErrorKind::MethodNotAllowed {
+        object = object.integer("jsonrpc_code", METHOD_NOT_FOUND);
+    }
     object = match details.executed {
         None => object,
         Some(Executed::No) => object.boolean("executed", false),
@@ -85,7 +92,6 @@ pub fn attestation_body(token: &str, session_id: &str, expires_at: UnixTime) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::json::scan;
 
     #[test]
@@ -100,6 +106,9 @@ mod tests {
             assert_eq!(error.get("request_id").unwrap().raw(), "\"id-1\"");
             assert_eq!(error.get("details").unwrap().raw(), r#"{"server_time":"1970-01-01T00:00:00.000Z"}"#);
         }
+        let error_without = Error::new(ErrorKind::MethodNotAllowed, "no");
+        let body = error_body(&error_without, Dialect::Smcp, None, UnixTime::EPOCH);
+        assert!(String::from_utf8(body).unwrap().contains(r#""details":{"jsonrpc_code":-32601}"#));
         let body = attestation_error_body(&error, Dialect::Smcp, UnixTime::EPOCH);
         let document = scan(&body).unwrap();
         assert_eq!(document.root().get("error_code").unwrap().as_str().unwrap(), "STALE_TIMESTAMP");

@@ -145,12 +145,19 @@ impl WorkloadVerifier for Static {
     async fn verify(&self, request: &AttestationRequest, bearer: Option<&str>, _now: UnixTime) -> Result<Workload> {
         let index = self.find(&request.workload_id, bearer).ok_or_else(refused)?;
         let registered_key = self.keys.get(index).copied().flatten();
+        // Without a secret, holding the registered key is all that tells the workload from whoever knows its public half.
+        let has_secret = self.entries.get(index).is_some_and(|entry| entry.has_secret == 1);
+        if registered_key.is_some() && !has_secret && request.proof.is_none() {
+            return Err(refused());
+        }
         Ok(Workload { registered_key, ..Workload::default() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use smcp_core::smcp::attest::Proof;
+
     use super::super::test_request;
     use super::*;
 
@@ -221,12 +228,24 @@ mod tests {
     #[tokio::test]
     async fn hands_on_the_registered_key() {
         let key = test_request("a").key;
-        let list = Static::new(vec![workload("a", None, Some(key)), workload("b", None, None)]).unwrap();
-        let verify = |id: &'static str| {
+        let list = Static::new(vec![workload("a", Some(SECRET), Some(key)), workload("b", None, None)]).unwrap();
+        let verify = |id: &'static str, bearer: Option<&'static str>| {
             let list = &list;
-            async move { list.verify(&test_request(id), None, UnixTime::EPOCH).await.unwrap().registered_key }
+            async move { list.verify(&test_request(id), bearer, UnixTime::EPOCH).await.unwrap().registered_key }
         };
-        assert_eq!(verify("a").await, Some(key));
-        assert_eq!(verify("b").await, None);
+        assert_eq!(verify("a", Some(SECRET)).await, Some(key));
+        assert_eq!(verify("b", None).await, None);
+    }
+
+    /// Otherwise whoever knows the public key could use up the workload's attestations.
+    #[tokio::test]
+    async fn a_registered_key_without_a_secret_needs_its_proof() {
+        let key = test_request("a").key;
+        let list = Static::new(vec![workload("a", None, Some(key))]).unwrap();
+        let mut request = test_request("a");
+        assert!(list.verify(&request, None, UnixTime::EPOCH).await.is_err());
+        // Whether the proof verifies was checked before, by the attestor.
+        request.proof = Some(Proof { timestamp: 0, gateway: String::new(), signature: [0; 64] });
+        assert_eq!(list.verify(&request, None, UnixTime::EPOCH).await.unwrap().registered_key, Some(key));
     }
 }

@@ -264,6 +264,12 @@ impl Task {
                     }
                 }
             }
+            // A steady stream of records must not keep refusals waiting until their queue drops them.
+            while uninvited.len() < BATCH / 4
+                && let Ok(refusal) = refusals.try_recv()
+            {
+                uninvited.push(refusal);
+            }
             batch.extend(uninvited.into_iter().map(|entry| (entry, None)));
             if !batch.is_empty() {
                 let was_unsigned = self.is_unsigned();

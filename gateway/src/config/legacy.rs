@@ -32,6 +32,12 @@ impl LegacyConfig {
                 listen.address
             )));
         }
+        // Behind a proxy, loopback is where everybody comes from.
+        if listen.behind_tls_proxy && !mutual {
+            return Err(field.error(
+                "plain MCP names no agent, so it is not served behind a proxy: leave `behind_tls_proxy` out, or use SMCP",
+            ));
+        }
         Ok(Some(Self { scope }))
     }
 }

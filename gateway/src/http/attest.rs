@@ -50,10 +50,13 @@ async fn attest(
     body: Body,
 ) -> Response {
     let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
-    let deadline = gateway.config.limits.request_timeout;
-    let body = match body::read(body, MAXIMUM_BYTES, deadline, ErrorKind::AttestationFailed).await {
+    let body = match body::receive(&gateway, body, MAXIMUM_BYTES, ErrorKind::AttestationFailed).await {
         Ok(body) => body,
-        Err(error) => return refused(&error, dialect, clock::now()),
+        Err(error) => {
+            let now = clock::now();
+            note_failure(&gateway, None, &error, source, &id, now).await;
+            return refused(&error, dialect, now);
+        }
     };
     let bearer = bearer(&headers);
     // A task of its own: a client that goes away does not stop an attestation half-way between store and audit.
@@ -132,15 +135,46 @@ async fn conclude(
             Ok(granted)
         }
         Err(error) => {
-            if error.kind() != ErrorKind::PolicyViolationRateLimitExceeded {
-                gateway.attestor.count_failure(&source, now);
-            }
-            tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
-            gateway
-                .audit
-                .refused(events::attestation_refused(request.as_ref(), &error, &id.0, address, now), &source, now)
-                .await;
+            note_failure(gateway, request.as_ref(), &error, address, id, now).await;
             Err(error)
+        }
+    }
+}
+
+/// Counts and audits a refused attestation.
+async fn note_failure(
+    gateway: &Gateway,
+    request: Option<&AttestationRequest>,
+    error: &Error,
+    address: IpAddr,
+    id: &RequestId,
+    now: UnixTime,
+) {
+    let source = AttemptLimits::source_name(address);
+    if is_senders_fault(error.kind()) {
+        gateway.attestor.count_failure(&source, now);
+    }
+    tracing::warn!(request_id = id.0, %source, code = error.kind().name(), "attestation refused");
+    gateway.audit.refused(events::attestation_refused(request, error, &id.0, address, now), &source, now).await;
+}
+
+/// Whether a refusal counts against its source: not that of a limit, and not a fault of the gateway, which would lock
+/// honest sources out once it is over.
+fn is_senders_fault(kind: ErrorKind) -> bool {
+    kind.http_status().is_some_and(|status| (400..500).contains(&status) && status != 429)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_gateway_counts_against_nobody() {
+        for kind in [ErrorKind::InternalError, ErrorKind::Overloaded, ErrorKind::PolicyViolationRateLimitExceeded] {
+            assert!(!is_senders_fault(kind), "{kind:?}");
+        }
+        for kind in [ErrorKind::AttestationFailed, ErrorKind::WorkloadVerificationFailed, ErrorKind::ScopeNotFound] {
+            assert!(is_senders_fault(kind), "{kind:?}");
         }
     }
 }

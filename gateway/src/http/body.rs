@@ -6,6 +6,19 @@ use axum::body::{Body, Bytes};
 use futures::StreamExt as _;
 use smcp_core::{Error, ErrorKind, Result};
 
+use crate::gateway::Gateway;
+
+/// Reads an agent's body. Bodies under way have room of their own, so that those that trickle in take none from calls.
+///
+/// # Errors
+/// As [`read`], and `OVERLOADED` when there is no room for another body.
+pub(super) async fn receive(gateway: &Gateway, body: Body, limit: usize, kind: ErrorKind) -> Result<Bytes> {
+    let Ok(_room) = gateway.bodies.try_acquire() else {
+        return Err(Error::new(ErrorKind::Overloaded, "too many requests at once").with_retry_after(1));
+    };
+    read(body, limit, gateway.config.limits.request_timeout, kind).await
+}
+
 /// Reads at most `limit` bytes within `deadline`.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ fn check(rules: &FrontRules, request: &Request) -> Result<(), (StatusCode, &'sta
     if !host.is_some_and(|host| rules.allowed_hosts.iter().any(|allowed| allowed.matches(host))) {
         return Err((StatusCode::FORBIDDEN, "this `Host` is not served here"));
     }
-    if let Some(origin) = headers.get(ORIGIN) {
+    for origin in headers.get_all(ORIGIN) {
         let allowed = origin.to_str().is_ok_and(|origin| rules.allowed_origins.iter().any(|allowed| allowed == origin));
         if !allowed {
             return Err((StatusCode::FORBIDDEN, "this `Origin` is not allowed"));
@@ -131,6 +131,7 @@ mod tests {
             (vec![("host", "localhost"), ("host", "evil"), json], 400),
             (vec![("host", "localhost"), ("origin", "null"), json], 403),
             (vec![("host", "localhost"), ("origin", "https://evil"), json], 403),
+            (vec![("host", "localhost"), ("origin", "https://ui"), ("origin", "https://evil"), json], 403),
             (vec![("host", "localhost")], 415),
             (vec![("host", "localhost"), ("content-type", "text/plain")], 415),
             (vec![("host", "localhost"), ("content-type", "application/json; charset=latin-1")], 415),

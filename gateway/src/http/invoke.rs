@@ -51,16 +51,17 @@ async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
-        let error = Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1);
-        return refused(&error, dialect, None, clock::now());
-    };
     let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
     let limits = &gateway.config.limits;
-    let body = body::read(body, limits.body_size, limits.request_timeout, ErrorKind::MalformedEnvelope).await;
+    let body = body::receive(&gateway, body, limits.body_size, ErrorKind::MalformedEnvelope).await;
     let body = match body {
         Ok(body) => body,
         Err(error) => return refuse(&gateway, &Refusal::unparsed(error), dialect, source, &id, clock::now()).await,
+    };
+    // Taken only now: a body that trickles in holds no room for calls.
+    let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
+        let error = Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1);
+        return refuse(&gateway, &Refusal::unparsed(error), dialect, source, &id, clock::now()).await;
     };
     // A task of its own: once a call is admitted it is forwarded and its outcome audited, even if the client goes away.
     let task = tokio::spawn(async move {

@@ -12,7 +12,9 @@ use axum::response::Response;
 use smcp_core::ErrorKind;
 use smcp_core::error::{Error, Result};
 use smcp_core::json::ObjectWriter;
+use smcp_core::keys::encode_base64url;
 use smcp_core::policy::{MethodClass, RateStore as _, lists_tool, policy_target};
+use smcp_core::smcp::attest::AttemptLimits;
 use smcp_core::smcp::receive::{CallFacts, decide_call};
 use smcp_core::smcp::{Call, Dialect, PlainCall};
 use smcp_core::time::UnixTime;
@@ -20,7 +22,7 @@ use smcp_core::time::UnixTime;
 use super::{PeerAddress, RequestId, body, client_address, json_response};
 use crate::dispatch::{Dispatch, Reply};
 use crate::gateway::Gateway;
-use crate::{clock, events, pipeline};
+use crate::{clock, events, pipeline, random};
 
 /// The name under which all plain clients are counted and audited.
 const WORKLOAD: &str = "legacy";
@@ -37,14 +39,16 @@ pub(super) async fn call(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
-        return refused(&Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1), None);
-    };
     let source = client_address(peer.0, &headers, &gateway.config.listen.trusted_proxies);
     let limits = &gateway.config.limits;
-    let body = match body::read(body, limits.body_size, limits.request_timeout, ErrorKind::MalformedEnvelope).await {
+    let body = match body::receive(&gateway, body, limits.body_size, ErrorKind::MalformedEnvelope).await {
         Ok(body) => body,
-        Err(error) => return refused(&error, None),
+        Err(error) => return refuse_unread(&gateway, &error, source, &id).await,
+    };
+    // Taken only now: a body that trickles in holds no room for calls.
+    let Ok(permit) = Arc::clone(&gateway.permits).try_acquire_owned() else {
+        let error = Error::new(ErrorKind::Overloaded, "too many calls at once").with_retry_after(1);
+        return refuse_unread(&gateway, &error, source, &id).await;
     };
     let task = tokio::spawn(async move {
         let response = handle(&gateway, body, source, &id).await;
@@ -61,7 +65,7 @@ async fn handle(gateway: &Gateway, body: Bytes, source: IpAddr, id: &RequestId) 
     let now = clock::now();
     let plain = match PlainCall::parse(&body, pipeline::json_limits(gateway.config.limits.body_size)) {
         Ok(plain) => plain,
-        Err(error) => return refused(&error, None),
+        Err(error) => return refuse_unread(gateway, &error, source, id).await,
     };
     let call = plain.call();
     let mut facts = facts(&call, gateway);
@@ -88,9 +92,10 @@ async fn answer(
 ) -> Result<Reply> {
     let contexts = gateway.contexts.load();
     let scope = gateway.config.legacy.as_ref().map(|legacy| legacy.scope.as_str()).unwrap_or_default();
-    let context = contexts
-        .get(scope)
-        .ok_or_else(|| Error::new(ErrorKind::ScopeNotFound, "the context of plain clients does not exist"))?;
+    let Some(context) = contexts.get(scope) else {
+        let error = Error::new(ErrorKind::ScopeNotFound, "the context of plain clients does not exist");
+        return refuse(gateway, facts, error, source, id, now).await;
+    };
     let class = policy_target(&call.method());
     let decision = match class {
         MethodClass::Gateway | MethodClass::ToolList => None,
@@ -118,18 +123,19 @@ async fn answer(
             Some(decision)
         }
     };
-    gateway
-        .audit
-        .append(events::authorized_facts(facts, call, gateway.audit.redaction(), &id.0, source, now), now)
-        .await?;
+    // Plain clients have no session, and the request's id is theirs to choose: none of them can cancel another's call.
+    let session = format!("{WORKLOAD} {}", encode_base64url(&random::bytes::<16>()?));
+    let record = events::authorized_facts(facts, call, gateway.audit.redaction(), &id.0, source, now);
+    if let Err(error) = gateway.audit.append(record, now).await {
+        return refuse(gateway, facts, error, source, id, now).await;
+    }
     let lists = |tool: &str| lists_tool(context, None, tool);
     let dispatch = Dispatch {
         call: *call,
         class,
         decision: decision.as_ref(),
         lists: &lists,
-        // Plain clients have no session: none of them can cancel another's call.
-        session: Cow::Owned(format!("{WORKLOAD} {}", id.0)),
+        session: Cow::Owned(session),
         dialect: Dialect::Smcp,
     };
     let started = std::time::Instant::now();
@@ -155,6 +161,14 @@ async fn refuse(
     Err(error)
 }
 
+/// Refuses what was not even read as a message; that can come from anyone.
+async fn refuse_unread(gateway: &Gateway, error: &Error, source: IpAddr, id: &RequestId) -> Response {
+    let now = clock::now();
+    let record = events::refused_facts(&CallFacts::default(), error, &id.0, source, now);
+    gateway.audit.refused(record, &AttemptLimits::source_name(source), now).await;
+    refused(error, None)
+}
+
 fn facts(call: &Call<'_>, gateway: &Gateway) -> CallFacts {
     CallFacts {
         request_id: call.id().map(str::to_owned),
@@ -169,7 +183,9 @@ fn facts(call: &Call<'_>, gateway: &Gateway) -> CallFacts {
 /// A JSON-RPC error with the kind in `data`; the HTTP status is 200 for a message that was understood.
 fn refused(error: &Error, id: Option<&str>) -> Response {
     let kind = error.kind();
-    let (status, code) = if kind == ErrorKind::MalformedEnvelope {
+    let (status, code) = if error.details().too_large {
+        (StatusCode::PAYLOAD_TOO_LARGE, PARSE_ERROR)
+    } else if kind == ErrorKind::MalformedEnvelope {
         (StatusCode::BAD_REQUEST, PARSE_ERROR)
     } else if kind == ErrorKind::Overloaded {
         (StatusCode::SERVICE_UNAVAILABLE, REFUSED)

@@ -26,7 +26,10 @@ pub fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]
         .flat_map(|value| value.split(','))
         .collect();
     for entry in forwarded.iter().rev() {
-        let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
+        // Some proxies add the port, and brackets around IPv6.
+        let entry = entry.trim();
+        let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+        let Some(address) = entry.parse::<IpAddr>().ok().or_else(with_port) else { break };
         client = address.to_canonical();
         if !is_trusted(client) {
             break;
@@ -56,5 +59,7 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["nonsense"], &["10.0.0.0/8"]), "10.0.0.1");
         assert_eq!(seen("::ffff:10.0.0.1", &["203.0.113.9"], &["10.0.0.0/8"]), "203.0.113.9");
         assert_eq!(seen("10.0.0.1", &["203.0.113.9"], &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9:5678"], &["10.0.0.0/8"]), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:5678"], &["10.0.0.0/8"]), "2001:db8::1");
     }
 }

@@ -127,7 +127,11 @@ async fn open_session(gateway: &Gateway, wanted: Wanted) -> Result<(zeroize::Zer
         allowed_tools: wanted.allowed_tools,
     };
     let granted = gateway.attestor.open(session, gateway.sessions.as_ref(), gateway.signer.as_ref(), now)?;
-    gateway.audit.append(events::opened_by_operator(&granted.session, now), now).await?;
+    if let Err(error) = gateway.audit.append(events::opened_by_operator(&granted.session, now), now).await {
+        // Nobody gets the token, so the session must not stand in the way of the next try.
+        gateway.sessions.revoke(&granted.session.id, None, now)?;
+        return Err(error);
+    }
     Ok((granted.token, granted.session))
 }
 

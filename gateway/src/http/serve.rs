@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::PeerAddress;
 use super::prompt::Prompt;
 
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 64;
+
 /// What bounds a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
@@ -119,6 +122,7 @@ async fn connection<S>(
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(Duration::from_secs(20)));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -10,6 +10,8 @@ use crate::time::UnixTime;
 pub struct OpenedEnvelope<'a> {
     pub(super) envelope: WireEnvelope<'a>,
     pub(super) token: VerifiedToken,
+    /// Granted on the session's expiry as on the token's, since they are the same moment.
+    pub(super) leeway_seconds: u32,
 }
 
 /// How the session of a token is found (section 3).
@@ -36,7 +38,7 @@ pub fn open<'a>(
     }
     let verified = tokens.verify(&envelope.security_token(), now);
     match verified {
-        Ok(token) => Ok(OpenedEnvelope { envelope, token }),
+        Ok(token) => Ok(OpenedEnvelope { envelope, token, leeway_seconds: tokens.rules().leeway_seconds }),
         Err(error) => Err(Refusal::new(error, CallFacts::of_wire(&envelope))),
     }
 }

@@ -77,7 +77,7 @@ fn check(
 ) -> Result<Checked> {
     let claims = opened.claims();
     let dialect = opened.envelope.dialect();
-    let session = check_session(claims, dialect, session, now)?;
+    let session = check_session(claims, dialect, session, opened.leeway_seconds, now)?;
     let context = match context {
         ContextEvidence::Known(context) => Some(context),
         ContextEvidence::WithoutPolicy => None,
@@ -101,16 +101,14 @@ fn check_session(
     claims: &Claims,
     dialect: Dialect,
     evidence: SessionEvidence,
+    leeway_seconds: u32,
     now: UnixTime,
 ) -> Result<Option<Arc<Session>>> {
     let other_dialect =
         || Error::new(ErrorKind::UnsupportedProtocol, "the session was attested under another protocol");
-    if claims.dialect.is_some_and(|attested| attested != dialect) {
-        return Err(other_dialect());
-    }
     let session = match evidence {
         SessionEvidence::Unstored { revoked, dialect: foreign } => {
-            if claims.dialect.is_none() && foreign != dialect {
+            if claims.dialect.unwrap_or(foreign) != dialect {
                 return Err(other_dialect());
             }
             if revoked {
@@ -123,7 +121,7 @@ fn check_session(
         }
         SessionEvidence::Stored(SessionAnswer::Found(session)) => session,
     };
-    if session.dialect != dialect {
+    if session.dialect != dialect || claims.dialect.is_some_and(|attested| attested != dialect) {
         return Err(other_dialect());
     }
     match session.state {
@@ -131,7 +129,7 @@ fn check_session(
         SessionState::Revoked => return Err(Error::new(ErrorKind::SessionInactive, "the session was revoked")),
         SessionState::Ended => return Err(Error::new(ErrorKind::SessionInactive, "the session has ended")),
     }
-    if session.expires_at.seconds() <= now.seconds() {
+    if session.expires_at.seconds().saturating_add(i64::from(leeway_seconds)) <= now.seconds() {
         return Err(Error::new(ErrorKind::TokenExpired, "the session has expired"));
     }
     // A token of another issuer could name a session of ours by chance or by malice.

@@ -73,6 +73,12 @@ impl TokenVerifier {
         Ok(Self { keys: RwLock::new(Arc::new(keys)), rules, cache })
     }
 
+    /// What is demanded.
+    #[must_use]
+    pub fn rules(&self) -> &TokenRules {
+        &self.rules
+    }
+
     /// The keys in use.
     #[must_use]
     pub fn keys(&self) -> Arc<KeySet> {

@@ -385,3 +385,31 @@ async fn alone_full_disk_not_required() {
     assert!(place.text().contains("\"request-5000\""));
     assert_whole(&place.log(), &head);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_steady_stream_of_records_does_not_starve_refusals() {
+    let place = Place::new();
+    let (handle, writer) = place.start();
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..600)
+        .map(|number| {
+            let (handle, stop) = (handle.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    handle.append(record(number), clock::now()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for number in 0..2 * REFUSAL_QUEUE {
+        handle.refused(record(number), "192.0.2.1", clock::now()).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let head = writer.shutdown().await;
+    assert_eq!(handle.lost(), 0);
+    assert_whole(&place.log(), &head);
+}

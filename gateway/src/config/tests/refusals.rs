@@ -214,6 +214,11 @@ fn refuses_contexts_nobody_defined() {
         "gw.yaml:6:9: `legacy`: plain MCP names no agent, so it needs a loopback `listen` or `tls.client_ca`, but \
          `listen` is `0.0.0.0:1`"
     );
+    assert_eq!(
+        refusal(&with("behind_tls_proxy: true\nlegacy: {required: false, scope: read}")),
+        "gw.yaml:5:9: `legacy`: plain MCP names no agent, so it is not served behind a proxy: leave \
+         `behind_tls_proxy` out, or use SMCP"
+    );
 }
 
 #[test]
