@@ -115,7 +115,12 @@ impl HostClaims {
 
     fn __repr__(&self) -> String {
         let claims = &self.claims;
-        format!("<Claims of {:?}, {:?}, session {:?}>", claims.workload_id, claims.scope, claims.session_id.as_deref().unwrap_or_default())
+        format!(
+            "<Claims of {:?}, {:?}, session {:?}>",
+            claims.workload_id,
+            claims.scope,
+            claims.session_id.as_deref().unwrap_or_default()
+        )
     }
 }
 
