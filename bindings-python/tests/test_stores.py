@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,13 @@ Make = Callable[..., ReplayStore]
 
 
 def entry(
-    number: int, timestamp: int, *, session: str = "s", now: float | None = None, window: int = 30, opened: float = T + 1e6
+    number: int,
+    timestamp: int,
+    *,
+    session: str = "s",
+    now: float | None = None,
+    window: int = 30,
+    opened: float = T + 1e6,
 ) -> ReplayEntry:
     key = hashlib.sha256(str(number).encode()).digest()
     return ReplayEntry(key, timestamp, timestamp + window, session, opened, timestamp if now is None else now)
@@ -371,7 +378,7 @@ def test_sessions_are_checked_when_they_are_made() -> None:
         {"opened_at": float("nan")},
         {"allowed_tools": [""]},
     ):
-        members = {
+        members: dict[str, Any] = {
             "id": "s",
             "agent_id": "a",
             "workload_id": "w",

@@ -160,7 +160,9 @@ def test_revoked_ended_expired_and_unknown_sessions(service: Service, refusal: R
     assert refusal(lambda: verifier.receive(ended.read(), now=NOW)) == "SESSION_INACTIVE"
     assert refusal(lambda: verifier.receive(short.read(), now=NOW)) == "TOKEN_EXPIRED"
     unknown = service.issuer.issue(scope="docs", workload_id="d", key=revoked.key, now=NOW)
-    assert refusal(lambda: verifier.receive(Agent(unknown.token, revoked.key, "").read(), now=NOW)) == "SESSION_NOT_FOUND"
+    assert (
+        refusal(lambda: verifier.receive(Agent(unknown.token, revoked.key, "").read(), now=NOW)) == "SESSION_NOT_FOUND"
+    )
 
 
 def test_issuer_and_audience_are_required_when_given(service: Service, agent: Agent, refusal: Refusal) -> None:
@@ -256,7 +258,9 @@ def test_without_a_session_store_the_token_and_a_revocation_list_decide(service:
     verifier_of(service).receive(unbound.read(), now=NOW)
 
 
-def test_without_policy_every_tool_passes_and_nothing_else_changes(service: Service, agent: Agent, refusal: Refusal) -> None:
+def test_without_policy_every_tool_passes_and_nothing_else_changes(
+    service: Service, agent: Agent, refusal: Refusal
+) -> None:
     verifier = EnvelopeVerifier.without_policy(jwks=service.issuer.jwks(), sessions=service.sessions, now=NOW - 120)
     body = agent.call("anything", path="/etc/shadow")
     call = verifier.receive(body, now=NOW)
@@ -264,7 +268,9 @@ def test_without_policy_every_tool_passes_and_nothing_else_changes(service: Serv
     assert not hasattr(call, "decision")
     assert call.arguments == {"path": "/etc/shadow"}
     assert refusal(lambda: verifier.receive(body, now=NOW)) == "REPLAY_DETECTED"
-    assert refusal(lambda: verifier.receive(Agent(agent.token, Ed25519Key(), "").read(), now=NOW)) == "INVALID_SIGNATURE"
+    assert (
+        refusal(lambda: verifier.receive(Agent(agent.token, Ed25519Key(), "").read(), now=NOW)) == "INVALID_SIGNATURE"
+    )
 
 
 def test_methods_without_a_tool(service: Service) -> None:
@@ -298,7 +304,10 @@ def test_numbers_python_cannot_hold_are_refused_before_a_tool_sees_them(service:
     for number in ("1e999", "1" * 5000):
         payload = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "fs.read", "arguments": {}}}
         text = json.dumps(payload).replace('"arguments": {}', f'"arguments": {{"path": "/srv/docs/a", "n": {number}}}')
-        canonical = f'{{"id":1,"jsonrpc":"2.0","method":"tools/call","params":{{"arguments":{{"n":{number},"path":"/srv/docs/a"}},"name":"fs.read"}}}}'
+        arguments = f'{{"n":{number},"path":"/srv/docs/a"}}'
+        canonical = (
+            f'{{"id":1,"jsonrpc":"2.0","method":"tools/call","params":{{"arguments":{arguments},"name":"fs.read"}}}}'
+        )
         message = f'{{"payload":{canonical},"security_token":"{agent.token}","timestamp":{int(NOW)}}}'.encode()
         body = (
             f'{{"protocol":"smcp/v1","security_token":"{agent.token}","signature":"{agent.key.sign_base64(message)}",'

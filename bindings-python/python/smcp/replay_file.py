@@ -33,8 +33,8 @@ class FileReplayStore:
 
     Check and insert happen under a lock on the file, so of many processes that are shown one message exactly one takes
     it. A file that is new, was lost, or is from before the machine started answers as a store that was just made:
-    messages of sessions opened before are refused with SESSION_NOT_FOUND for a minute. The file must lie on a local disk
-    in a folder that others cannot write to; it is made with mode 0600 and refused when others may write to it.
+    messages of sessions opened before are refused with SESSION_NOT_FOUND for a minute. The file must lie on a local
+    disk in a folder that others cannot write to; it is made with mode 0600 and refused when others may write to it.
     """
 
     def __init__(

@@ -118,8 +118,8 @@ class AuthorizedCall(AdmittedCall):
         return self._native.list_tools(list(tools))
 
     def check_response_size(self, result: bytes | int) -> None:
-        """Raises POLICY_VIOLATION_RESPONSE_TOO_LARGE if the tool's answer is larger than the context allows; `result` is
-        the compact JSON of the response's ``result``, or its size.
+        """Raises POLICY_VIOLATION_RESPONSE_TOO_LARGE if the tool's answer is larger than the context allows; `result`
+        is the compact JSON of the response's ``result``, or its size.
         """
         if self.decision is not None:
             self.decision.check_response_size(result if isinstance(result, int) else len(result))
@@ -273,8 +273,8 @@ class _Receiver(Generic[CallT]):
             return
         self._process = os.getpid()
         message = (
-            "this EnvelopeVerifier was made before a fork and remembers messages in memory: each worker process accepts "
-            "a replayed envelope once more; give it replay=FileReplayStore(path)"
+            "this EnvelopeVerifier was made before a fork and remembers messages in memory: each worker process "
+            "accepts a replayed envelope once more; give it replay=FileReplayStore(path)"
         )
         _log.warning(message)
         warnings.warn(message, RuntimeWarning, stacklevel=3)
@@ -340,9 +340,9 @@ class EnvelopeVerifier(_Receiver[AuthorizedCall]):
     """Receives envelopes as a gateway does: shape, freshness, token, session, signature, replay, policy, in this order,
     and audit if one is given.
 
-    Make one for a service and keep it: keys, contexts and stores live in it. It may be used from several threads. Without
-    stores of its own everything is remembered in memory; give `replay=FileReplayStore(path)` when several processes serve
-    the same agents.
+    Make one for a service and keep it: keys, contexts and stores live in it. It may be used from several threads.
+    Without stores of its own everything is remembered in memory; give `replay=FileReplayStore(path)` when several
+    processes serve the same agents.
     """
 
     _call = AuthorizedCall
@@ -374,8 +374,8 @@ class EnvelopeVerifier(_Receiver[AuthorizedCall]):
         contexts: the contexts that exist; a token that names another is refused.
         keys, jwks: public keys of the gateway that issues the tokens: 32 bytes, their base64, JWKS texts, or a mapping
             from ``kid`` to key.
-        sessions: where sessions are looked up. Without it the token itself is believed, and `revoked(session id or None,
-            workload id)` says whether it was revoked.
+        sessions: where sessions are looked up. Without it the token itself is believed, and `revoked(session id or
+            None, workload id)` says whether it was revoked.
         replay, rates: stores; in memory when not given.
         audit: takes an `AuditRecord` of every call and refusal; a call whose record it refuses is not let through.
         audience, issuer: required in each token when given.

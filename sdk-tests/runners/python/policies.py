@@ -164,7 +164,10 @@ def check_load(document: Document, vector: Vector) -> None:
     if isinstance(outcome, SMCPError) != vector["load_error"]:
         raise Mismatch(f"gave {outcome!r}")
     if isinstance(outcome, SMCPError):
-        mentions = [vector.get("error_mentions", ""), f"context:{vector['error_line']}:" if "error_line" in vector else ""]
+        mentions = [
+            vector.get("error_mentions", ""),
+            f"context:{vector['error_line']}:" if "error_line" in vector else "",
+        ]
         if outcome.code != "CONFIG_INVALID" or any(mention not in str(outcome) for mention in mentions):
             raise Mismatch(f"refused as {outcome.code}: {outcome}")
 
