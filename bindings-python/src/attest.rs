@@ -74,7 +74,7 @@ impl NativeAttestor {
             signer: Arc::clone(&signer.signer),
             contexts: RwLock::new(contexts.into_iter().collect()),
             grants: Grants::new(grants),
-            sessions: sessions.map_or(Keeper::Host, |store| Keeper::Memory(Arc::clone(&store.store))),
+            sessions: sessions.map_or(Keeper::Host, |store| Keeper::Native(Arc::clone(&store.store))),
         };
         Ok(Self { office: Arc::new(office) })
     }
@@ -216,7 +216,7 @@ impl NativeAttestation {
                 && self.office.contexts.read().unwrap_or_else(PoisonError::into_inner).contains(&request.scope);
             let recorded = Recorded { answers: &answers, next: Mutex::new(0), asked: &asked };
             let sessions: &dyn SessionStore = match &self.office.sessions {
-                Keeper::Memory(store) => store.as_ref(),
+                Keeper::Native(store) => store.as_ref(),
                 Keeper::Host => &recorded,
             };
             let signer = self.office.signer.as_ref();

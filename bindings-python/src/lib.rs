@@ -14,6 +14,7 @@ mod keys;
 mod moment;
 mod policy;
 mod reception;
+mod replay_file;
 mod stores;
 mod token;
 mod verifier;
@@ -35,8 +36,8 @@ mod _native {
     use super::policy::{Decision, NativeContext, TraceStep, decide, decide_step, explain, method_class};
     #[pymodule_export]
     use super::stores::{
-        HostRateKey, HostRateLimit, HostReplayEntry, HostSession, NativeRateStore, NativeReplayStore,
-        NativeSessionStore,
+        HostRateKey, HostRateLimit, HostReplayEntry, HostSession, NativeFileReplayStore, NativeRateStore,
+        NativeReplayStore, NativeSessionStore,
     };
     #[pymodule_export]
     use super::token::{HostClaims, NativeKeys, NativeTokenSigner, NativeTokenVerifier};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use pyo3::pybacked::PyBackedBytes;
 use smcp_core::audit::RedactionKey;
 use smcp_core::policy::{ContextSet, MemoryRateStore, MethodClass, RateAnswer, RateKey, RateLimit, RateStore as _};
-use smcp_core::replay::{MemoryReplayStore, ReplayAnswer, ReplayEntry, ReplayStore as _};
+use smcp_core::replay::{ReplayAnswer, ReplayEntry, ReplayStore};
 use smcp_core::session::{MemorySessionStore, Session, SessionAnswer, SessionStore as _};
 use smcp_core::smcp::receive::{
     self, AdmittedEnvelope, CallFacts, ContextEvidence, OpenedEnvelope, Refusal, SessionEvidence, SessionQuery,
@@ -23,9 +23,9 @@ use smcp_core::time::UnixTime;
 use smcp_core::{Error, ErrorKind, policy};
 
 /// Who answers the questions of a step.
-pub(crate) enum Keeper<S> {
-    /// A store in memory.
-    Memory(Arc<S>),
+pub(crate) enum Keeper<S: ?Sized> {
+    /// A store of the native module.
+    Native(Arc<S>),
     /// The host program.
     Host,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Desk {
     /// `None`: the host program decides by itself what an admitted call may do.
     pub(crate) contexts: Mutex<Option<Arc<ContextSet>>>,
     pub(crate) sessions: SessionKeeper,
-    pub(crate) replay: Keeper<MemoryReplayStore>,
+    pub(crate) replay: Keeper<dyn ReplayStore>,
     pub(crate) rates: Keeper<MemoryRateStore>,
     pub(crate) rules: EnvelopeRules,
     pub(crate) window_seconds: u32,
@@ -173,7 +173,7 @@ async fn steps(desk: Arc<Desk>, body: PyBackedBytes, now: UnixTime, counter: Arc
         return Ok(Received::new(&admitted, facts, found, &desk));
     }
     let rates = match (&desk.rates, &context) {
-        (Keeper::Memory(_), _) | (Keeper::Host, ContextEvidence::Unknown | ContextEvidence::WithoutPolicy) => None,
+        (Keeper::Native(_), _) | (Keeper::Host, ContextEvidence::Unknown | ContextEvidence::WithoutPolicy) => None,
         (Keeper::Host, ContextEvidence::Known(context)) => {
             let asked = ask_rates(&admitted, context, found.as_deref(), &counter).await;
             Some(asked.map_err(|error| admitted.refuse(error))?)
@@ -181,7 +181,7 @@ async fn steps(desk: Arc<Desk>, body: PyBackedBytes, now: UnixTime, counter: Arc
     };
     let mut given = rates.unwrap_or_default().into_iter();
     let authorized = receive::authorize(admitted, &mut |key, limit| match &desk.rates {
-        Keeper::Memory(store) => store.check_and_charge(key, limit, now),
+        Keeper::Native(store) => store.check_and_charge(key, limit, now),
         Keeper::Host => {
             given.next().ok_or_else(|| Error::new(ErrorKind::InternalError, "a limit nobody was asked about"))
         }
@@ -199,7 +199,7 @@ async fn find_session(
     let mistaken = || opened.refuse(Error::new(ErrorKind::InternalError, "another question was answered"));
     let query = opened.session_query();
     match &desk.sessions {
-        SessionKeeper::Store(Keeper::Memory(store)) => {
+        SessionKeeper::Store(Keeper::Native(store)) => {
             let found = match query {
                 SessionQuery::Id(id) => store.find(id, now),
                 SessionQuery::Agent(agent) => store.find_by_agent(agent, now),
@@ -250,7 +250,7 @@ async fn remember(
 ) -> Result<ReplayAnswer, Refusal> {
     let entry = verified.replay_entry(desk.window_seconds);
     match &desk.replay {
-        Keeper::Memory(store) => store.check_and_insert(&entry, now).map_err(|error| verified.refuse(error)),
+        Keeper::Native(store) => store.check_and_insert(&entry, now).map_err(|error| verified.refuse(error)),
         Keeper::Host => match counter.ask(Question::Replay(entry)).await.map_err(|error| verified.refuse(error))? {
             Answer::Replay(answer) => Ok(answer),
             Answer::Session(_) | Answer::Revoked(_) | Answer::Rate(_) => {

@@ -1,5 +1,6 @@
 //! What stores hold and answer, and the stores in memory.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -17,6 +18,7 @@ use crate::detached::detached;
 use crate::envelope::dialect;
 use crate::errors::{raise, raise_refusal};
 use crate::moment::{moment, moment_or_now, seconds};
+use crate::replay_file::ReplayFile;
 
 pub(crate) fn invalid(py: Python<'_>, message: impl Into<String>) -> PyErr {
     raise(py, &Error::new(ErrorKind::InvalidArgument, message.into()), Dialect::Smcp)
@@ -366,6 +368,43 @@ impl NativeReplayStore {
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.store.len()).map_err(refused(py))
+    }
+}
+
+/// A bounded replay store in a file that the processes of one host share.
+#[pyclass(frozen, weakref, module = "smcp._native")]
+pub(crate) struct NativeFileReplayStore {
+    pub(crate) store: Arc<ReplayFile>,
+}
+
+#[pymethods]
+impl NativeFileReplayStore {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, capacity: usize, per_session: usize, now: Option<f64>) -> PyResult<Self> {
+        let now = moment_or_now(py, now)?;
+        let store = detached(py, || ReplayFile::open(&path, capacity, per_session, now)).flatten();
+        Ok(Self { store: Arc::new(store.map_err(refused(py))?) })
+    }
+
+    /// Says whether an entry is new and remembers it if so.
+    fn check_and_insert(&self, py: Python<'_>, entry: &HostReplayEntry) -> PyResult<&'static str> {
+        let answer = detached(py, || self.store.check_and_insert(&entry.entry, entry.received_at));
+        answer.flatten().map(replay_answer_name).map_err(refused(py))
+    }
+
+    fn len(&self, py: Python<'_>, now: Option<f64>) -> PyResult<usize> {
+        let now = moment_or_now(py, now)?;
+        detached(py, || self.store.len(now)).flatten().map_err(refused(py))
+    }
+
+    /// Gives up the file until the next use.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.store.close()).map_err(refused(py))
+    }
+
+    /// Closes, in the child of a fork, the handle that is the parent's; called while no thread may be in the module.
+    fn close_inherited(&self) {
+        self.store.close();
     }
 }
 

@@ -10,6 +10,7 @@ use smcp_core::error::Details;
 use smcp_core::json::Limits;
 use smcp_core::keys::encode_base64;
 use smcp_core::policy::ContextSet;
+use smcp_core::replay::{MemoryReplayStore, ReplayStore};
 use smcp_core::session::SessionAnswer;
 use smcp_core::smcp::receive::{CallFacts, Refusal};
 use smcp_core::smcp::token::{TokenRules, TokenVerifier};
@@ -24,9 +25,10 @@ use crate::errors::{raise, raise_refusal};
 use crate::moment::moment_or_now;
 use crate::policy::{Decision, NativeContext, class_name};
 use crate::reception::{Answer, Desk, Keeper, Progress, Question, Received, Reception, SessionKeeper, receive_at_once};
+use crate::replay_file::ReplayFile;
 use crate::stores::{
-    HostRateKey, HostRateLimit, HostReplayEntry, HostSession, NativeRateStore, NativeReplayStore, NativeSessionStore,
-    invalid, parse_rate_answer, parse_replay_answer,
+    HostRateKey, HostRateLimit, HostReplayEntry, HostSession, NativeFileReplayStore, NativeRateStore,
+    NativeReplayStore, NativeSessionStore, invalid, parse_rate_answer, parse_replay_answer,
 };
 use crate::token::{HostClaims, NativeKeys, fill_random};
 
@@ -60,7 +62,7 @@ pub(crate) struct NativeVerifier {
 #[pymethods]
 impl NativeVerifier {
     #[new]
-    #[pyo3(signature = (*, keys, contexts, sessions, replay, rates, issuer, audience, window_seconds, leeway_seconds,
+    #[pyo3(signature = (*, keys, contexts, sessions, replay, replay_file, rates, issuer, audience, window_seconds, leeway_seconds,
         lenient_claims, max_body_bytes, protocol, foreign_protocol, forwardable, audited))]
     #[expect(clippy::too_many_arguments, reason = "one keyword for each option, as Python passes them")]
     fn new(
@@ -69,6 +71,7 @@ impl NativeVerifier {
         contexts: Option<Vec<PyRef<'_, NativeContext>>>,
         sessions: Option<&NativeSessionStore>,
         replay: Option<&NativeReplayStore>,
+        replay_file: Option<&NativeFileReplayStore>,
         rates: Option<&NativeRateStore>,
         issuer: Option<String>,
         audience: Option<String>,
@@ -91,19 +94,31 @@ impl NativeVerifier {
         let rules = TokenRules { issuer, audience, leeway_seconds, lenient_claims, ..TokenRules::default() };
         let only = protocol.map(dialect).transpose()?;
         let sessions = match (sessions, foreign_protocol) {
-            (Some(store), _) => SessionKeeper::Store(Keeper::Memory(Arc::clone(&store.store))),
+            (Some(store), _) => SessionKeeper::Store(Keeper::Native(Arc::clone(&store.store))),
             (None, None) => SessionKeeper::Store(Keeper::Host),
             (None, Some(protocol)) => SessionKeeper::Token(dialect(protocol)?),
         };
-        let asks_host =
-            !matches!(sessions, SessionKeeper::Store(Keeper::Memory(_))) || replay.is_none() || rates.is_none();
+        let replay = match (replay, replay_file) {
+            (Some(memory), _) => {
+                let store: Arc<dyn ReplayStore> = Arc::<MemoryReplayStore>::clone(&memory.store);
+                Keeper::Native(store)
+            }
+            (None, Some(file)) => {
+                let store: Arc<dyn ReplayStore> = Arc::<ReplayFile>::clone(&file.store);
+                Keeper::Native(store)
+            }
+            (None, None) => Keeper::Host,
+        };
+        let asks_host = !matches!(sessions, SessionKeeper::Store(Keeper::Native(_)))
+            || matches!(replay, Keeper::Host)
+            || rates.is_none();
         let payload = if forwardable { PayloadRule::Forwardable } else { PayloadRule::JsonRpc };
         let desk = Desk {
             tokens: TokenVerifier::new(keys.keys.clone(), rules).map_err(fail)?,
             contexts: Mutex::new(contexts.map(|list| self::contexts(&list)).transpose().map_err(fail)?),
             sessions,
-            replay: replay.map_or(Keeper::Host, |replay| Keeper::Memory(Arc::clone(&replay.store))),
-            rates: rates.map_or(Keeper::Host, |rates| Keeper::Memory(Arc::clone(&rates.store))),
+            replay,
+            rates: rates.map_or(Keeper::Host, |rates| Keeper::Native(Arc::clone(&rates.store))),
             rules: EnvelopeRules {
                 limits: Limits { bytes: max_body_bytes, depth: MAXIMUM_DEPTH },
                 dialect: only,

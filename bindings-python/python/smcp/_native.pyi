@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 from typing_extensions import disjoint_base
 
-__all__ = ["HAS_GATEWAY", "VERSION", "Claims", "Decision", "Ed25519Key", "NativeAttestation", "NativeAttestor", "NativeCall", "NativeClient", "NativeContext", "NativeFacts", "NativeKeys", "NativeQuestion", "NativeRateStore", "NativeReceived", "NativeReception", "NativeReplayStore", "NativeSessionStore", "NativeTokenSigner", "NativeTokenVerifier", "NativeVerifier", "RateKey", "RateLimit", "ReplayEntry", "Session", "TraceStep", "after_fork", "attestation_refusal", "audit_event", "before_fork", "check_names", "decide", "decide_step", "explain", "method_class", "options_from_environment", "parse_attestation", "parse_timestamp", "run_command", "verify_envelope", "write_timestamp"]
+__all__ = ["HAS_GATEWAY", "VERSION", "Claims", "Decision", "Ed25519Key", "NativeAttestation", "NativeAttestor", "NativeCall", "NativeClient", "NativeContext", "NativeFacts", "NativeFileReplayStore", "NativeKeys", "NativeQuestion", "NativeRateStore", "NativeReceived", "NativeReception", "NativeReplayStore", "NativeSessionStore", "NativeTokenSigner", "NativeTokenVerifier", "NativeVerifier", "RateKey", "RateLimit", "ReplayEntry", "Session", "TraceStep", "after_fork", "attestation_refusal", "audit_event", "before_fork", "check_names", "decide", "decide_step", "explain", "method_class", "options_from_environment", "parse_attestation", "parse_timestamp", "run_command", "verify_envelope", "write_timestamp"]
 
 HAS_GATEWAY: Final[bool]
 """
@@ -398,6 +398,26 @@ class NativeFacts:
     def workload_id(self, /) -> str | None: ...
 
 @final
+class NativeFileReplayStore:
+    """
+    A bounded replay store in a file that the processes of one host share.
+    """
+    def __new__(cls, /, path: str | PathLike[str], capacity: SupportsIndex, per_session: SupportsIndex, now: SupportsFloat | SupportsIndex | None) -> NativeFileReplayStore: ...
+    def check_and_insert(self, /, entry: ReplayEntry) -> str:
+        """
+        Says whether an entry is new and remembers it if so.
+        """
+    def close(self, /) -> None:
+        """
+        Gives up the file until the next use.
+        """
+    def close_inherited(self, /) -> None:
+        """
+        Closes, in the child of a fork, the handle that is the parent's; called while no thread may be in the module.
+        """
+    def len(self, /, now: SupportsFloat | SupportsIndex | None) -> int: ...
+
+@final
 class NativeKeys:
     """
     Public keys that verify tokens.
@@ -597,7 +617,7 @@ class NativeVerifier:
     """
     The receive pipeline of one service.
     """
-    def __new__(cls, /, *, keys: NativeKeys, contexts: SupportsGetItem[int, NativeContext] | None, sessions: NativeSessionStore | None, replay: NativeReplayStore | None, rates: NativeRateStore | None, issuer: str | None, audience: str | None, window_seconds: SupportsIndex, leeway_seconds: SupportsIndex, lenient_claims: bool, max_body_bytes: SupportsIndex, protocol: str | None, foreign_protocol: str | None, forwardable: bool, audited: bool) -> NativeVerifier: ...
+    def __new__(cls, /, *, keys: NativeKeys, contexts: SupportsGetItem[int, NativeContext] | None, sessions: NativeSessionStore | None, replay: NativeReplayStore | None, replay_file: NativeFileReplayStore | None, rates: NativeRateStore | None, issuer: str | None, audience: str | None, window_seconds: SupportsIndex, leeway_seconds: SupportsIndex, lenient_claims: bool, max_body_bytes: SupportsIndex, protocol: str | None, foreign_protocol: str | None, forwardable: bool, audited: bool) -> NativeVerifier: ...
     @property
     def asks_host(self, /) -> bool:
         """

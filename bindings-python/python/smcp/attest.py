@@ -52,8 +52,8 @@ class Workload:
 
 Verdict = Workload | bool
 WorkloadVerifier = Callable[[AttestationRequest, str | None], Verdict | Awaitable[Verdict]]
-"""Decides whether a workload is real: `verify(request, bearer)`. A Workload or True accepts it; False refuses it, and so
-does whatever it raises. An SMCPError says how."""
+"""Decides whether a workload is real: `verify(request, bearer)`. A Workload or True accepts it; False refuses it, and
+so does whatever it raises. An SMCPError says how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class AuditRecord:
         return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
 
 
-Audit = Callable[[AuditRecord], None | Awaitable[None]]
+Audit = Callable[[AuditRecord], Awaitable[None] | None]
 """Takes a record; raising refuses the call."""
 
 

@@ -47,7 +47,8 @@ class Gateway:
     state_folder: Path | None
     """The folder of keys, sessions and audit log, when it was made for this gateway; it is removed at the end."""
     audit_head: str | None
-    """The last record of the audit log, known after the gateway has ended; ``smcp audit verify --expect-head`` takes it."""
+    """The last record of the audit log, known after the gateway has ended; ``smcp audit verify --expect-head`` takes
+    it."""
 
     _cleanup: contextlib.ExitStack
     _process: subprocess.Popen[bytes]
@@ -72,9 +73,9 @@ class Gateway:
     ) -> Self:
         """Starts a gateway and waits until it serves.
 
-        config: path of a configuration file, or its content as a dictionary; relative paths in a dictionary count from a
-            temporary folder. A file's own addresses are used unless `listen` is given; a dictionary without ``listen`` and
-            ``operator`` gets free loopback ports.
+        config: path of a configuration file, or its content as a dictionary; relative paths in a dictionary count from
+            a temporary folder. A file's own addresses are used unless `listen` is given; a dictionary without
+            ``listen`` and ``operator`` gets free loopback ports.
         root: without a configuration, the folder that agents may read, under the embedded defaults and on free ports.
         state: with `root`, the folder for keys and audit log; a temporary one when not given.
         listen, operator_listen: addresses in place of the configured ones, such as ``127.0.0.1:0`` for a free port.
@@ -144,10 +145,10 @@ class Gateway:
     def _start(self, arguments: list[str], log_file: str | os.PathLike[str] | None) -> None:
         log: IO[bytes] | None = None
         if log_file is not None:
-            log = self._cleanup.enter_context(open(log_file, "ab"))
+            log = self._cleanup.enter_context(Path(log_file).open("ab"))  # noqa: SIM115
         # Standard input is the pipe whose end tells the gateway that this process is gone; nobody else may inherit it,
         # and nobody does: descriptors of Python are not inheritable.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "smcp", "gateway", "--exit-with-parent", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

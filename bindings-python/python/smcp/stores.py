@@ -1,9 +1,9 @@
 """What a service remembers: sessions, messages and rates; interfaces and stores in memory or in a file.
 
 A verifier asks its stores. Those of this module live in one process, or in one file for all processes of a host; any
-object with the methods of ``SessionLookup``, ``ReplayStore`` or ``RateStore`` takes their place, such as one over Redis.
-The methods may be coroutine functions; then the verifier's ``receive_async`` is used. Whatever a store raises refuses the
-call.
+object with the methods of ``SessionLookup``, ``ReplayStore`` or ``RateStore`` takes their place, such as one over
+Redis. The methods may be coroutine functions; then the verifier's ``receive_async`` is used. Whatever a store raises
+refuses the call.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class MemorySessionStore:
     def open(self, session: Session, now: float | None = None, /) -> None:
         """Remembers a new session.
 
-        SMCPError: WORKLOAD_VERIFICATION_FAILED (blocked), KEYPAIR_MISMATCH, OVERLOADED, or INTERNAL_ERROR for an id that
-        is taken.
+        SMCPError: WORKLOAD_VERIFICATION_FAILED (blocked), KEYPAIR_MISMATCH, OVERLOADED, or INTERNAL_ERROR for an id
+        that is taken.
         """
         self._native.open(session, now)
 
@@ -202,8 +202,8 @@ class MemorySessionStore:
     ) -> Session | None:
         """Revokes a session; None when there is no such session.
 
-        With `block` its workload and key cannot attest again until `allow` is called, or for so many seconds; with False
-        only the session ends.
+        With `block` its workload and key cannot attest again until `allow` is called, or for so many seconds; with
+        False only the session ends.
         """
         if isinstance(block, bool):
             return self._native.revoke(session_id, block, None, now)

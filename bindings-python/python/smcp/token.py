@@ -82,8 +82,8 @@ class TokenVerifier:
     ) -> None:
         """A verifier with these keys.
 
-        keys: public keys (32 bytes or base64), or a mapping from ``kid`` to key; without a ``kid`` a key is known by its
-            RFC 7638 thumbprint.
+        keys: public keys (32 bytes or base64), or a mapping from ``kid`` to key; without a ``kid`` a key is known by
+            its RFC 7638 thumbprint.
         jwks: one JWKS text or several.
         issuer, audience: required in each token when given.
         leeway_seconds: granted on ``exp``, at most 60.

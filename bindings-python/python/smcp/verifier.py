@@ -21,6 +21,7 @@ from .audit import Audit, AuditRecord, call_record
 from .errors import SMCPError
 from .policy import SecurityContext
 from .stores import (
+    FileReplayStore,
     MemoryRateStore,
     MemoryReplayStore,
     MemorySessionStore,
@@ -38,11 +39,6 @@ Keys = PublicKey | Iterable[PublicKey | Jwks] | Mapping[str, PublicKey]
 Revoked = Callable[[str | None, str], bool | Awaitable[bool]]
 
 _log: Final = logging.getLogger("smcp")
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_native.before_fork, after_in_parent=_native.after_fork, after_in_child=_native.after_fork
-    )
 
 
 class AdmittedCall:
@@ -122,8 +118,8 @@ class AuthorizedCall(AdmittedCall):
         return self._native.list_tools(list(tools))
 
     def check_response_size(self, result: bytes | int) -> None:
-        """Raises POLICY_VIOLATION_RESPONSE_TOO_LARGE if the tool's answer is larger than the context allows; `result` is
-        the compact JSON of the response's ``result``, or its size.
+        """Raises POLICY_VIOLATION_RESPONSE_TOO_LARGE if the tool's answer is larger than the context allows; `result`
+        is the compact JSON of the response's ``result``, or its size.
         """
         if self.decision is not None:
             self.decision.check_response_size(result if isinstance(result, int) else len(result))
@@ -174,6 +170,7 @@ class _Receiver(Generic[CallT]):
             contexts=None if contexts is None else [context._native for context in contexts],
             sessions=sessions._native if isinstance(sessions, MemorySessionStore) else None,
             replay=self._replay._native if isinstance(self._replay, MemoryReplayStore) else None,
+            replay_file=self._replay._native if isinstance(self._replay, FileReplayStore) else None,
             rates=self._rates._native if isinstance(self._rates, MemoryRateStore) else None,
             issuer=issuer,
             audience=audience,
@@ -221,22 +218,28 @@ class _Receiver(Generic[CallT]):
     async def receive_async(self, body: bytes | bytearray | memoryview, *, now: float | None = None) -> CallT:
         """As `receive`, for stores, revocation list and audit that may be coroutine functions.
 
-        The steps themselves take microseconds and run on the event loop; only stores that say they are ``blocking``, as
-        `FileReplayStore` does, are asked in a thread.
+        The steps take microseconds and run on the event loop, as do stores without coroutine functions; only with a
+        `FileReplayStore`, which may have to wait for another process, a thread is used.
         """
         body = _bytes(body)
         self._warn_in_fork()
+        # A file may be held by another process.
+        in_file = isinstance(self._replay, FileReplayStore)
         if not self._native.asks_host and self._audit is None:
+            if in_file:
+                return self._wrap(await asyncio.to_thread(self._native.receive, body, now))
             return self._wrap(self._native.receive(body, now))
-        reception = self._native.begin(body, now)
+        begin = self._native.begin
+        reception = await asyncio.to_thread(begin, body, now) if in_file else begin(body, now)
         failure: BaseException | None = None
         while (question := reception.question()) is not None:
             try:
-                if getattr(self._store(question), "blocking", False):
-                    answer = await asyncio.to_thread(self._ask, question, now)
+                answer = self._ask(question, now)
+                answer = await answer if isawaitable(answer) else answer
+                if in_file:
+                    await asyncio.to_thread(self._answer, reception, question, answer)
                 else:
-                    answer = self._ask(question, now)
-                self._answer(reception, question, await answer if isawaitable(answer) else answer)
+                    self._answer(reception, question, answer)
             except Exception as error:
                 failure = error
                 _fail(reception, question, error)
@@ -270,18 +273,11 @@ class _Receiver(Generic[CallT]):
             return
         self._process = os.getpid()
         message = (
-            "this EnvelopeVerifier was made before a fork and remembers messages in memory: each worker process accepts "
-            "a replayed envelope once more; give it replay=FileReplayStore(path)"
+            "this EnvelopeVerifier was made before a fork and remembers messages in memory: each worker process "
+            "accepts a replayed envelope once more; give it replay=FileReplayStore(path)"
         )
         _log.warning(message)
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-
-    def _store(self, question: _native.NativeQuestion) -> object:
-        if question.kind == "replay":
-            return self._replay
-        if question.kind == "rate":
-            return self._rates
-        return self._revoked if question.kind == "revoked" else self._sessions
 
     def _ask(self, question: _native.NativeQuestion, now: float | None) -> Any:
         if question.replay is not None:
@@ -344,9 +340,9 @@ class EnvelopeVerifier(_Receiver[AuthorizedCall]):
     """Receives envelopes as a gateway does: shape, freshness, token, session, signature, replay, policy, in this order,
     and audit if one is given.
 
-    Make one for a service and keep it: keys, contexts and stores live in it. It may be used from several threads. Without
-    stores of its own everything is remembered in memory; give `replay=FileReplayStore(path)` when several processes serve
-    the same agents.
+    Make one for a service and keep it: keys, contexts and stores live in it. It may be used from several threads.
+    Without stores of its own everything is remembered in memory; give `replay=FileReplayStore(path)` when several
+    processes serve the same agents.
     """
 
     _call = AuthorizedCall
@@ -378,8 +374,8 @@ class EnvelopeVerifier(_Receiver[AuthorizedCall]):
         contexts: the contexts that exist; a token that names another is refused.
         keys, jwks: public keys of the gateway that issues the tokens: 32 bytes, their base64, JWKS texts, or a mapping
             from ``kid`` to key.
-        sessions: where sessions are looked up. Without it the token itself is believed, and `revoked(session id or None,
-            workload id)` says whether it was revoked.
+        sessions: where sessions are looked up. Without it the token itself is believed, and `revoked(session id or
+            None, workload id)` says whether it was revoked.
         replay, rates: stores; in memory when not given.
         audit: takes an `AuditRecord` of every call and refusal; a call whose record it refuses is not let through.
         audience, issuer: required in each token when given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from vectors import Document, Mismatch, Vector, field, run
@@ -39,7 +40,7 @@ def check_gateway(document: Document, vector: Vector) -> None:
         "async": asynchronous(document, now),
     }.items():
         for showing in range(vector.get("repeat", 1)):
-            result = run(lambda receive=receive: receive(field(vector, "wire"), now))
+            result = run(partial(receive, field(vector, "wire"), now))
             outcome = NAMES.get(result.code or "", result.code) if isinstance(result, SMCPError) else "ok"
             if showing > 0 and outcome != "rejected-replay":
                 raise Mismatch(f"{name}: showing {showing} gave {outcome}")
@@ -84,6 +85,8 @@ def in_memory(document: Document, now: float) -> Receive:
 
 
 class HostSessions:
+    """Sessions of the host program."""
+
     def __init__(self, store: MemorySessionStore) -> None:
         self.store = store
 
@@ -95,6 +98,8 @@ class HostSessions:
 
 
 class HostReplay:
+    """Messages of the host program."""
+
     def __init__(self, now: float) -> None:
         self.store = MemoryReplayStore(now=now - 120)
 
@@ -103,6 +108,8 @@ class HostReplay:
 
 
 class HostRates:
+    """Rates of the host program."""
+
     def __init__(self) -> None:
         self.store = MemoryRateStore()
 
@@ -123,6 +130,8 @@ def of_host(document: Document, now: float) -> Receive:
 
 
 class AsyncStores:
+    """Stores with coroutine functions."""
+
     def __init__(self, store: MemorySessionStore, now: float) -> None:
         self.store = store
         self.replay = MemoryReplayStore(now=now - 120)
