@@ -43,23 +43,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         rule: "INV-SESSION",
         what: "an expired session",
         file: "core/src/smcp/receive/verify.rs",
-        old: "if session.expires_at.seconds() <= now.seconds() {",
-        new: "let _ = now;
+        old: "if session.expires_at.seconds().saturating_add(i64::from(leeway_seconds)) <= now.seconds() {",
+        new: "let _ = (now, leeway_seconds);
     if false {",
     },
     Mutation {
         rule: "INV-SESSION",
         what: "a session of the other dialect",
         file: "core/src/smcp/receive/verify.rs",
-        old: "    if session.dialect != dialect {",
-        new: "    if false {",
+        old: "if session.dialect != dialect || claims",
+        new: "if claims",
     },
     Mutation {
         rule: "INV-SESSION",
         what: "a token of the other dialect",
         file: "core/src/smcp/receive/verify.rs",
-        old: "if claims.dialect.is_some_and(|attested| attested != dialect) {",
-        new: "if false {",
+        old: "dialect != dialect || claims.dialect.is_some_and(|attested| attested != dialect) {",
+        new: "dialect != dialect {",
     },
     Mutation {
         rule: "INV-SESSION",
