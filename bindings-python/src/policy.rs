@@ -214,7 +214,7 @@ pub(crate) fn class_name(class: MethodClass) -> (&'static str, Option<&'static s
 }
 
 /// One rule that `explain` looked at.
-#[pyclass(frozen, get_all, module = "smcp")]
+#[pyclass(frozen, get_all, module = "smcp.policy")]
 #[derive(Clone)]
 pub(crate) struct TraceStep {
     /// `tool_name`, `deny_entry`, `narrowing`, `tool_pattern`, `path`, `command`, `domain` or `rate`.
@@ -237,7 +237,7 @@ impl TraceStep {
 }
 
 /// Allow or deny, and what decided. It is data: it has no truth value, so that forgetting to look at it shows.
-#[pyclass(frozen, module = "smcp")]
+#[pyclass(frozen, module = "smcp.policy")]
 #[derive(Clone)]
 pub(crate) struct Decision {
     decision: policy::Decision,

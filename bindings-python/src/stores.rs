@@ -29,7 +29,7 @@ fn refused(py: Python<'_>) -> impl Fn(Error) -> PyErr {
 }
 
 /// What an attestation opened: an agent, its key and what it may do.
-#[pyclass(frozen, module = "smcp", name = "Session")]
+#[pyclass(frozen, module = "smcp.stores", name = "Session")]
 pub(crate) struct HostSession {
     pub(crate) session: Arc<session::Session>,
 }
@@ -185,7 +185,7 @@ pub(crate) fn patterns(texts: &[String]) -> Result<Arc<[ToolPattern]>> {
 }
 
 /// One verified message, as a replay store sees it.
-#[pyclass(frozen, module = "smcp", name = "ReplayEntry")]
+#[pyclass(frozen, module = "smcp.stores", name = "ReplayEntry")]
 pub(crate) struct HostReplayEntry {
     pub(crate) entry: replay::ReplayEntry,
     pub(crate) received_at: UnixTime,
@@ -253,7 +253,7 @@ impl HostReplayEntry {
 }
 
 /// What one rate counter counts: calls of a workload under a capability of a context.
-#[pyclass(frozen, eq, hash, module = "smcp", name = "RateKey")]
+#[pyclass(frozen, eq, hash, module = "smcp.stores", name = "RateKey")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct HostRateKey {
     pub(crate) key: policy::RateKey,
@@ -291,7 +291,7 @@ impl HostRateKey {
 }
 
 /// At most `calls` within any `per_seconds` seconds.
-#[pyclass(frozen, eq, hash, module = "smcp", name = "RateLimit")]
+#[pyclass(frozen, eq, hash, module = "smcp.stores", name = "RateLimit")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct HostRateLimit {
     /// Calls.

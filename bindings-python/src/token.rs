@@ -18,7 +18,7 @@ use crate::errors::{raise, raise_refusal};
 use crate::moment::moment_or_now;
 
 /// The claims of a verified token.
-#[pyclass(frozen, module = "smcp", name = "Claims")]
+#[pyclass(frozen, module = "smcp.token", name = "Claims")]
 pub(crate) struct HostClaims {
     claims: Claims,
 }

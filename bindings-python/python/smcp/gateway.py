@@ -10,13 +10,16 @@ import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
+import weakref
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from . import _native
 from ._host import encode
@@ -31,6 +34,8 @@ _OPERATOR_TIMEOUT: Final = 10.0
 
 class Gateway:
     """A running gateway. It ends with the block, with `close`, or with this process, however that ends.
+
+    Its log lines go to the logger ``smcp.gateway``.
 
     ::
 
@@ -53,6 +58,8 @@ class Gateway:
     _cleanup: contextlib.ExitStack
     _process: subprocess.Popen[bytes]
     _shutdown_timeout: float
+    _owner: int
+    _reader: threading.Thread
 
     def __init__(self) -> None:
         raise TypeError("start a gateway with Gateway.serve(...)")
@@ -67,7 +74,6 @@ class Gateway:
         listen: str | None = None,
         operator_listen: str | None = None,
         log_level: str | None = None,
-        log_file: str | os.PathLike[str] | None = None,
         timeout: float = 30.0,
         shutdown_timeout: float = 35.0,
     ) -> Self:
@@ -80,7 +86,6 @@ class Gateway:
         state: with `root`, the folder for keys and audit log; a temporary one when not given.
         listen, operator_listen: addresses in place of the configured ones, such as ``127.0.0.1:0`` for a free port.
         log_level: ``error``, ``warn``, ``info``, ``debug`` or ``trace``.
-        log_file: where log lines go; this process' standard error when not given.
         timeout: longest time in seconds until it serves.
         shutdown_timeout: longest time for calls under way at the end; then it is killed.
 
@@ -93,13 +98,14 @@ class Gateway:
         self = cls.__new__(cls)
         self._cleanup = contextlib.ExitStack()
         self._shutdown_timeout = shutdown_timeout
+        self._owner = os.getpid()
         self.state_folder = None
         self.audit_head = None
         try:
             arguments = self._arguments(config, root, state, listen, operator_listen)
             if log_level is not None:
                 arguments += ["--log-level", log_level]
-            self._start(arguments, log_file)
+            self._start(arguments)
             self._wait_until_ready(time.monotonic() + timeout)
         except BaseException:
             self._kill()
@@ -142,20 +148,31 @@ class Gateway:
         self.state_folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="smcp-gateway-")))
         return self.state_folder
 
-    def _start(self, arguments: list[str], log_file: str | os.PathLike[str] | None) -> None:
-        log: IO[bytes] | None = None
-        if log_file is not None:
-            log = self._cleanup.enter_context(Path(log_file).open("ab"))  # noqa: SIM115
-        # Standard input is the pipe whose end tells the gateway that this process is gone; nobody else may inherit it,
-        # and nobody does: descriptors of Python are not inheritable.
+    def _start(self, arguments: list[str]) -> None:
+        # Standard input is the pipe whose end tells the gateway that this process is gone. Nobody else may hold it:
+        # descriptors of Python are not inheritable by programs, and children of a fork close it.
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "smcp", "gateway", "--exit-with-parent", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=subprocess.PIPE,
             # Ctrl-C in a terminal reaches the whole group; the gateway ends when the block does.
             start_new_session=True,
         )
+        _RUNNING.add(self)
+        self._said: deque[str] = deque(maxlen=20)
+        self._reader = threading.Thread(target=self._read_log, name="smcp-gateway-log", daemon=True)
+        self._reader.start()
+
+    def _read_log(self) -> None:
+        """Passes the gateway's log lines on."""
+        if self._process.stderr is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            for line in self._process.stderr:
+                text = line.decode("utf-8", errors="replace").rstrip()
+                self._said.append(text)
+                _log.log(_level(text), "%s", text)
 
     def _wait_until_ready(self, deadline: float) -> None:
         line = self._read_line(deadline)
@@ -163,11 +180,9 @@ class Gateway:
             status = self._process.poll()
             if status is None:
                 raise SMCPError("the gateway did not start in time", code="TIMEOUT", number=6003)
-            raise SMCPError(
-                f"the gateway did not start and ended with status {status}; its log says why",
-                code="CONFIG_INVALID",
-                number=6006,
-            )
+            self._reader.join(timeout=1.0)
+            said = "; ".join(line.removeprefix("error: ") for line in self._said) or f"it ended with status {status}"
+            raise SMCPError(f"the gateway did not start: {said}", code="CONFIG_INVALID", number=6006)
         ready = _event(line)
         if ready.get("event") != "ready" or not isinstance(ready.get("url"), str):
             raise SMCPError("the gateway said something else than that it is ready", code="BAD_RESPONSE", number=6004)
@@ -253,7 +268,9 @@ class Gateway:
         return answer
 
     def close(self) -> None:
-        """Ends the gateway after the calls under way. Ending twice is no error."""
+        """Ends the gateway after the calls under way. Ending twice is no error; a forked child does not end it."""
+        if self._owner != os.getpid():
+            return
         process = self._process
         if process.stdin is not None and not process.stdin.closed:
             with contextlib.suppress(OSError):
@@ -279,6 +296,10 @@ class Gateway:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        if process.stderr is not None:
+            # Its reader comes to the end first.
+            self._reader.join(timeout=1.0)
+            process.stderr.close()
 
     def __enter__(self) -> Self:
         return self
@@ -290,6 +311,33 @@ class Gateway:
 
     def __repr__(self) -> str:
         return f"<Gateway {self.url} {'running' if self.running else 'ended'}>"
+
+
+_RUNNING: Final[weakref.WeakSet[Gateway]] = weakref.WeakSet()
+
+
+def _close_inherited() -> None:
+    """Closes, in a forked child, the pipe whose end tells a gateway that its parent is gone."""
+    for gateway in list(_RUNNING):
+        pipe = gateway._process.stdin
+        if pipe is not None:
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
+
+
+def _level(line: str) -> int:
+    """The level of a log line of the gateway."""
+    words = line.split(maxsplit=2)
+    name = words[1] if len(words) > 1 else ""
+    if line.startswith("error:"):
+        return logging.ERROR
+    if line.startswith("warning:"):
+        return logging.WARNING
+    return {"ERROR": logging.ERROR, "WARN": logging.WARNING, "INFO": logging.INFO}.get(name, logging.DEBUG)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
