@@ -511,7 +511,9 @@ def test_tls_with_own_authority_and_client_certificate(tmp_path: Path, monkeypat
 
 def test_control_c_ends_a_call() -> None:
     program = (
-        "import smcp, socket, sys, time\n"
+        "import signal, smcp, socket, sys, time\n"
+        # A shell without job control starts its background jobs with the signal ignored, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
         "client = smcp.SMCPClient(f'http://127.0.0.1:{server.getsockname()[1]}', 'w', 's', attest_timeout=60)\n"
         "print('ready', flush=True)\n"
